@@ -1,0 +1,1 @@
+"""One network reads an electrocardiogram: waves, beats, intervals and diagnoses."""

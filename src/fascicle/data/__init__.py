@@ -1,0 +1,1 @@
+"""Records become batches: data sets, their download and check, splits, packs, windows."""

@@ -1,0 +1,136 @@
+"""PTB-XL 1.0.3: 21 799 ten-second 12-lead records at 500 Hz and 100 Hz with SCP-ECG statements.
+
+Folds are the set's `strat_fold`, 1 .. 10, by patient. As in the PTB-XL benchmark (Strodthoff et al.
+2021) every stated code counts, whatever its likelihood: diagnostic codes carry 0 .. 100 %, form and
+rhythm codes carry 0 for "not given". A record without any diagnostic code has no superclass label.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from fascicle.data.sources.source import (
+    Item,
+    Row,
+    Source,
+    parse_age,
+    parse_sex,
+    read_table,
+    row_of,
+)
+from fascicle.errors import BadData
+from fascicle.io import read
+from fascicle.labels import crosswalk
+from fascicle.record import Record, Sex
+
+DATABASE = "ptbxl_database.csv"
+COLUMNS = ("patient_id", "age", "sex", "report", "scp_codes", "strat_fold")
+SEX: Mapping[str, Sex] = {"0": "M", "1": "F"}
+
+
+def index(folder: Path, column: str) -> list[Item]:
+    """Return the records of one rate, `column` "filename_hr" or "filename_lr", by number.
+
+    Raises
+    ------
+    BadData
+        If the folder is not PTB-XL or has no record at this rate.
+    """
+    table = read_table(folder / DATABASE, "ecg_id")
+    first = next(iter(table.values()), {})
+    missing = [name for name in (*COLUMNS, column) if name not in first]
+    if missing:
+        raise BadData(f"{folder / DATABASE}: no rows with a column {missing[0]!r}")
+    there = _headers(folder, {row[column] for row in table.values()})
+    items = [_item(folder, row, column) for row in table.values() if row[column] in there]
+    if not items:
+        raise BadData(f"{folder}: expected PTB-XL records such as {first[column]}.hea, found none")
+    return sorted(items, key=lambda item: item.key)
+
+
+def _headers(folder: Path, names: Iterable[str]) -> set[str]:
+    """Names whose header is there: one listing per folder instead of 21 799 questions."""
+    parents = {name.rpartition("/")[0] for name in names}
+    if any(parent.startswith("/") or ".." in parent.split("/") for parent in parents):
+        raise BadData(f"{folder / DATABASE}: a file name leads out of the folder")
+    return {
+        f"{parent}/{path.stem}" for parent in parents for path in (folder / parent).glob("*.hea")
+    }
+
+
+def _item(folder: Path, row: Row, column: str) -> Item:
+    try:
+        number, patient = int(row["ecg_id"]), int(float(row["patient_id"]))
+        fold = int(row["strat_fold"])
+    except ValueError as error:
+        raise BadData(f"{folder / DATABASE} ecg_id {row['ecg_id']}: {error}") from error
+    return Item(f"ptbxl/{number:05d}", folder / row[column], f"ptbxl/p{patient}", fold)
+
+
+def load(item: Item) -> Record:
+    """Return the record with report, age, sex, and SCP-ECG, superclass and SNOMED-CT labels."""
+    folder = item.path.parents[2]
+    path = folder / DATABASE
+    row = row_of(item, read_table(path, "ecg_id"), str(int(item.key.rpartition("/")[2])), path)
+    where = f"{path} ecg_id {row['ecg_id']}"
+    stated = frozenset(parse_statements(row["scp_codes"], where))
+    record = read(item.path)
+    return replace(
+        record,
+        age=parse_age(row["age"], where),
+        sex=parse_sex(row["sex"], SEX, where),
+        labels={**record.labels, **_labels(stated, folder)},
+        report=row["report"].strip(),
+    )
+
+
+def parse_statements(text: str, where: str) -> dict[str, float]:
+    """Return code -> likelihood in percent from a cell such as "{'NORM': 100.0, 'SR': 0.0}"."""
+    try:
+        statements = ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+        raise BadData(f"{where}: scp_codes {text[:60]!r} cannot be read") from error
+    if not isinstance(statements, dict) or not all(
+        isinstance(code, str) and isinstance(likelihood, int | float)
+        for code, likelihood in statements.items()
+    ):
+        raise BadData(f"{where}: scp_codes {text[:60]!r} is not a table of codes")
+    return {code: float(likelihood) for code, likelihood in statements.items()}
+
+
+def _labels(stated: frozenset[str], folder: Path) -> dict[str, frozenset[str]]:
+    classes = superclasses(stated, read_table(folder / "scp_statements.csv", ""))
+    to_snomed = crosswalk("SCP-ECG", "SNOMED-CT")
+    snomed = (code for statement in stated for code in to_snomed.get(statement, ()))
+    labels = {"SCP-ECG": stated, "SNOMED-CT": frozenset(snomed)}
+    return {**labels, "PTB-XL superclass": classes} if classes else labels
+
+
+def superclasses(stated: Iterable[str], statements: Mapping[str, Row]) -> frozenset[str]:
+    """Return the diagnostic classes (NORM MI STTC CD HYP) of the stated diagnostic codes."""
+    rows = (statements[code] for code in stated if code in statements)
+    return frozenset(row["diagnostic_class"] for row in rows if row["diagnostic"] == "1.0")
+
+
+def _source(name: str, rate_hz: int, column: str) -> Source:
+    return Source(
+        name=name,
+        title=f"PTB-XL 1.0.3 at {rate_hz} Hz",
+        licence="CC BY 4.0",
+        citation="Wagner P et al. PTB-XL, a large publicly available electrocardiography dataset. "
+        "Sci Data 7:154, 2020. doi:10.13026/kfzx-aw45",
+        url="https://physionet.org/files/ptb-xl/1.0.3/",
+        records=21799,
+        include=(f"records{rate_hz}/*", DATABASE, "scp_statements.csv", "RECORDS", "LICENSE.txt"),
+        annotations=(),
+        index=partial(index, column=column),
+        load=load,
+    )
+
+
+PTBXL = _source("ptbxl", 500, "filename_hr")
+PTBXL100 = _source("ptbxl100", 100, "filename_lr")

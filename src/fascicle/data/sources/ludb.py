@@ -21,6 +21,7 @@ from fascicle.data.sources.source import (
 )
 from fascicle.errors import BadData
 from fascicle.io import read
+from fascicle.labels import LUDB as LUDB_SYSTEM
 from fascicle.labels import ludb_codes
 from fascicle.record import LEADS, Record, Sex
 
@@ -71,7 +72,7 @@ def load(item: Item) -> Record:
         record,
         age=parse_age(row["Age"], where),
         sex=parse_sex(row["Sex"], SEX, where),
-        labels={**record.labels, "LUDB": frozenset(ludb_codes(report))},
+        labels={**record.labels, LUDB_SYSTEM: ludb_codes([report])},
         report=report,
     )
 

@@ -3,6 +3,7 @@
 Folds are the set's `strat_fold`, 1 .. 10, by patient. As in the PTB-XL benchmark (Strodthoff et al.
 2021) every stated code counts, whatever its likelihood: diagnostic codes carry 0 .. 100 %, form and
 rhythm codes carry 0 for "not given". A record without any diagnostic code has no superclass label.
+SNOMED-CT codes follow from the statements and the heart axis through our crosswalks.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ from fascicle.data.sources.source import (
 )
 from fascicle.errors import BadData
 from fascicle.io import read
-from fascicle.labels import crosswalk
+from fascicle.labels import HEART_AXIS, SCP, SNOMED, SUPERCLASS, translate
 from fascicle.record import Record, Sex
 
 DATABASE = "ptbxl_database.csv"
+LISTS = (DATABASE, "scp_statements.csv", "RECORDS", "LICENSE.txt")
 COLUMNS = ("patient_id", "age", "sex", "report", "scp_codes", "strat_fold")
 SEX: Mapping[str, Sex] = {"0": "M", "1": "F"}
 
@@ -83,7 +85,7 @@ def load(item: Item) -> Record:
         record,
         age=parse_age(row["age"], where),
         sex=parse_sex(row["sex"], SEX, where),
-        labels={**record.labels, **_labels(stated, folder)},
+        labels={**record.labels, **_labels(stated, row.get("heart_axis", "").strip())},
         report=row["report"].strip(),
     )
 
@@ -102,18 +104,18 @@ def parse_statements(text: str, where: str) -> dict[str, float]:
     return {code: float(likelihood) for code, likelihood in statements.items()}
 
 
-def _labels(stated: frozenset[str], folder: Path) -> dict[str, frozenset[str]]:
-    classes = superclasses(stated, read_table(folder / "scp_statements.csv", ""))
-    to_snomed = crosswalk("SCP-ECG", "SNOMED-CT")
-    snomed = (code for statement in stated for code in to_snomed.get(statement, ()))
-    labels = {"SCP-ECG": stated, "SNOMED-CT": frozenset(snomed)}
-    return {**labels, "PTB-XL superclass": classes} if classes else labels
-
-
-def superclasses(stated: Iterable[str], statements: Mapping[str, Row]) -> frozenset[str]:
-    """Return the diagnostic classes (NORM MI STTC CD HYP) of the stated diagnostic codes."""
-    rows = (statements[code] for code in stated if code in statements)
-    return frozenset(row["diagnostic_class"] for row in rows if row["diagnostic"] == "1.0")
+def _labels(stated: frozenset[str], axis: str) -> dict[str, frozenset[str]]:
+    axes = frozenset({axis} if axis else ())
+    classes = translate(stated, SCP, SUPERCLASS)
+    labels = {
+        SCP: stated,
+        SNOMED: translate(stated, SCP, SNOMED) | translate(axes, HEART_AXIS, SNOMED),
+    }
+    if axes:
+        labels[HEART_AXIS] = axes
+    if classes:
+        labels[SUPERCLASS] = classes
+    return labels
 
 
 def _source(name: str, rate_hz: int, column: str) -> Source:
@@ -125,7 +127,7 @@ def _source(name: str, rate_hz: int, column: str) -> Source:
         "Sci Data 7:154, 2020. doi:10.13026/kfzx-aw45",
         url="https://physionet.org/files/ptb-xl/1.0.3/",
         records=21799,
-        include=(f"records{rate_hz}/*", DATABASE, "scp_statements.csv", "RECORDS", "LICENSE.txt"),
+        include=(f"records{rate_hz}/*", *LISTS),
         annotations=(),
         index=partial(index, column=column),
         load=load,

@@ -1,0 +1,100 @@
+"""Beat probabilities become beats: where the R peaks are, and of which AAMI class each is."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import find_peaks
+
+from fascicle.record import BEAT_KINDS, Beat
+
+BUMP_S = 0.04
+"""The net is taught a bump that reaches this far to both sides of an R peak."""
+
+
+def find_beats(
+    detection: NDArray[np.float32],
+    kinds: NDArray[np.float32],
+    rate_hz: float,
+    threshold: float = 0.5,
+    refractory_s: float = 0.2,
+    signal: NDArray[np.float32] | None = None,
+) -> tuple[Beat, ...]:
+    """Return the beats in order of time; their probability is that of a beat of that class.
+
+    Parameters
+    ----------
+    detection
+        (sample,) probability that a beat's R peak is here, a bump of about 40 ms to each side.
+    kinds
+        (5, sample) softmax over `BEAT_KINDS`, valid near R peaks.
+    rate_hz
+        Samples per second.
+    threshold
+        Peaks of `detection` below this are no beats.
+    refractory_s
+        Of two peaks closer than this the lower is no beat.
+    signal
+        (sample,) cleaned lead, mV. With it a beat's time is that of the largest deflection within
+        40 ms, without it the centre of gravity of the bump, between samples.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match or a value is not a probability.
+    """
+    _check(detection, kinds, rate_hz, signal)
+    walled = np.concatenate([[0.0], detection, [0.0]])  # so that a peak at an edge is a peak
+    distance = max(1.0, refractory_s * rate_hz)
+    tops = find_peaks(walled, height=threshold, distance=distance)[0] - 1
+    if tops.size == 0:
+        return ()
+    reach = max(1, round(BUMP_S * rate_hz))
+    index = tops[:, None] + np.arange(-reach, reach + 1)
+    inside = (index >= 0) & (index < detection.size)
+    index = np.clip(index, 0, detection.size - 1)
+    weight = np.where(inside, detection[index], 0.0)
+    total = weight.sum(axis=1)
+    shares = (kinds[:, index] * weight).sum(axis=2) / total
+    best = shares.argmax(axis=0)
+    probability = detection[tops] * shares[best, np.arange(tops.size)]
+    if signal is None:
+        time = (index * weight).sum(axis=1) / total
+    else:
+        time = _largest_deflection(signal, index, inside)
+    return tuple(
+        Beat(when, BEAT_KINDS[kind], min(share, 1.0))
+        for when, kind, share in sorted(
+            zip((time / rate_hz).tolist(), best.tolist(), probability.tolist(), strict=True)
+        )
+    )
+
+
+def _check(
+    detection: NDArray[np.float32],
+    kinds: NDArray[np.float32],
+    rate_hz: float,
+    signal: NDArray[np.float32] | None,
+) -> None:
+    if detection.ndim != 1 or kinds.shape != (len(BEAT_KINDS), detection.size):
+        raise ValueError(
+            f"detection must be (sample,) and kinds (5, sample), "
+            f"not {detection.shape} and {kinds.shape}"
+        )
+    if not (np.isfinite(rate_hz) and rate_hz > 0):
+        raise ValueError(f"rate_hz must be positive, not {rate_hz}")
+    for array in (detection, kinds):
+        if array.size and not (array.min() >= 0 and array.max() <= 1.001):
+            raise ValueError("probabilities must lie in 0..1; are these logits?")
+    if signal is not None and signal.shape != detection.shape:
+        raise ValueError(f"signal {signal.shape} does not match {detection.shape}")
+
+
+def _largest_deflection(
+    signal: NDArray[np.float32], index: NDArray[np.intp], inside: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return the sample in each window where the signal is farthest from the window's median."""
+    values = np.nan_to_num(signal[index].astype(np.float64))
+    distance = np.abs(values - np.median(values, axis=1, keepdims=True))
+    top = np.where(inside, distance, -1.0).argmax(axis=1)
+    return np.take_along_axis(index, top[:, None], axis=1)[:, 0].astype(np.float64)

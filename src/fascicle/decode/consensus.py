@@ -1,0 +1,180 @@
+"""The waves of several leads become one set of waves, as global intervals need it.
+
+A wave stands where enough leads show one of its kind at the same time. Its onset is the earliest
+and its offset the latest over the leads, a tenth of the leads left out at either end so that one
+stray lead moves nothing (the field's global intervals: earliest onset to latest offset).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fascicle.record import WAVE_KINDS, Wave, WaveKind
+
+Floats = NDArray[np.float64]
+
+
+class _Marks(NamedTuple):
+    """Waves of one kind over the leads: times (wave,), lead numbers (wave,)."""
+
+    onset: Floats
+    peak: Floats
+    offset: Floats
+    probability: Floats
+    lead: NDArray[np.intp]
+
+
+def consensus(
+    waves: Mapping[str, Sequence[Wave]], share: float = 1 / 3, stray: float = 0.1
+) -> tuple[Wave, ...]:
+    """Return the waves that the leads agree on, with lead None, in order of time.
+
+    Parameters
+    ----------
+    waves
+        Good leads and their waves; a good lead without waves must be there too: it counts.
+    share
+        A wave stands where at least this share of the leads show it, rounded up: 4 of 12, 2 of 6,
+        1 of 3, 2 or 1. Below one half because a wave can be flat in half of the leads.
+    stray
+        Share of the leads left out at the early and at the late end, in 0..0.5: the onset is this
+        quantile of the onsets, the offset its counterpart, linear between leads.
+
+    Raises
+    ------
+    ValueError
+        If a share is out of range, or a wave lacks one of its times.
+    """
+    if not (0 < share <= 1 and 0 <= stray <= 0.5):
+        raise ValueError(f"share must lie in 0..1 and stray in 0..0.5, not {share} and {stray}")
+    need = max(1, math.ceil(share * len(waves) - 1e-9))
+    found: list[Wave] = []
+    for kind in WAVE_KINDS:
+        found += _agreed(kind, _collect(waves, kind), need, stray)
+    return _apart(sorted(found, key=lambda wave: (wave.onset_s or 0.0, wave.kind)))
+
+
+def _collect(waves: Mapping[str, Sequence[Wave]], kind: WaveKind) -> _Marks:
+    rows: list[tuple[float, float, float, float]] = []
+    leads: list[int] = []
+    for number, own in enumerate(waves.values()):
+        for wave in own:
+            if wave.kind != kind:
+                continue
+            if wave.onset_s is None or wave.peak_s is None or wave.offset_s is None:
+                raise ValueError(f"a consensus needs all three times of a wave, not {wave}")
+            rows.append((wave.onset_s, wave.peak_s, wave.offset_s, wave.probability))
+            leads.append(number)
+    table = np.array(rows, dtype=np.float64).reshape(-1, 4)
+    onset, peak, offset, probability = table.T
+    return _Marks(onset, peak, offset, probability, np.array(leads, dtype=np.intp))
+
+
+def _agreed(kind: WaveKind, marks: _Marks, need: int, stray: float) -> list[Wave]:
+    start, stop = _cores(marks, need)
+    if start.size == 0:
+        return []
+    group = _nearest_core(marks, start, stop)
+    member = group >= 0
+    group = group[member]
+    pairs = np.unique(np.column_stack([group, marks.lead[member]]), axis=0)
+    enough = np.bincount(pairs[:, 0], minlength=start.size) >= need
+    onset = _group_quantile(marks.onset[member], group, stray)
+    peak = _group_quantile(marks.peak[member], group, 0.5)
+    offset = _group_quantile(marks.offset[member], group, 1 - stray)
+    count = np.bincount(group)
+    mean = np.bincount(group, marks.probability[member]) / np.maximum(count, 1)
+    chosen = np.flatnonzero(enough[: count.size])
+    return [
+        Wave(None, kind, on, min(max(top, on), off), off, probability)
+        for on, top, off, probability in zip(
+            onset[chosen].tolist(),
+            peak[chosen].tolist(),
+            offset[chosen].tolist(),
+            mean[chosen].tolist(),
+            strict=True,
+        )
+        if off > on
+    ]
+
+
+def _cores(marks: _Marks, need: int) -> tuple[Floats, Floats]:
+    """Return start and stop of the stretches in which at least `need` leads show the wave."""
+    time = np.concatenate([marks.onset, marks.offset])
+    step = np.repeat([1, -1], marks.onset.size)
+    order = np.lexsort((-step, time))  # at one time, onsets first: waves that touch overlap
+    time, cover = time[order], np.cumsum(step[order])
+    over = np.concatenate([[False], cover >= need])
+    change = over[1:] != over[:-1]
+    return time[change & over[1:]], time[change & ~over[1:]]
+
+
+def _nearest_core(marks: _Marks, start: Floats, stop: Floats) -> NDArray[np.intp]:
+    """Return per wave the core nearest to its middle, or -1 if it does not overlap that core."""
+    middle = (marks.onset + marks.offset) / 2
+    after = np.clip(np.searchsorted(start, middle), 0, start.size - 1)
+    before = np.maximum(after - 1, 0)
+    nearer = np.maximum(middle - stop[before], 0) <= np.maximum(start[after] - middle, 0)
+    core = np.where(nearer, before, after)
+    overlaps = (marks.onset <= stop[core]) & (marks.offset >= start[core])
+    return np.where(overlaps, core, -1)
+
+
+def _group_quantile(values: Floats, group: NDArray[np.intp], share: float) -> Floats:
+    """Return the quantile of the values of each group, linear between neighbours."""
+    order = np.lexsort((values, group))
+    values = values[order]
+    count = np.bincount(group)
+    first = np.cumsum(count) - count
+    place = share * np.maximum(count - 1, 0)
+    low = np.floor(place).astype(np.intp)
+    high = np.minimum(low + 1, np.maximum(count - 1, 0))
+    last = values.size - 1
+    lower = values[np.minimum(first + low, last)]
+    upper = values[np.minimum(first + high, last)]
+    return np.asarray(lower + (place - low) * (upper - lower))
+
+
+def _apart(waves: list[Wave]) -> tuple[Wave, ...]:
+    """Return the waves without overlap: a P or T yields to a QRS, P and T meet in the middle."""
+    kept: list[Wave] = []
+    for wave in waves:
+        if kept and _end(kept[-1]) > _begin(wave):
+            before = kept.pop()
+            border = _border(before, wave)
+            earlier = _trim(before, _begin(before), min(_end(before), border))
+            later = _trim(wave, max(_begin(wave), border), _end(wave))
+            kept += [part for part in (earlier, later) if part is not None]
+        else:
+            kept.append(wave)
+    return tuple(kept)
+
+
+def _border(before: Wave, after: Wave) -> float:
+    if before.kind == "QRS":
+        return _end(before)
+    if after.kind == "QRS":
+        return _begin(after)
+    return (_end(before) + _begin(after)) / 2
+
+
+def _trim(wave: Wave, onset: float, offset: float) -> Wave | None:
+    if offset <= onset:
+        return None
+    peak = min(max(wave.peak_s or onset, onset), offset)
+    return Wave(None, wave.kind, onset, peak, offset, wave.probability)
+
+
+def _begin(wave: Wave) -> float:
+    assert wave.onset_s is not None
+    return wave.onset_s
+
+
+def _end(wave: Wave) -> float:
+    assert wave.offset_s is not None
+    return wave.offset_s

@@ -1,0 +1,106 @@
+"""Findings as a short text for the terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from fascicle.record import BEAT_KINDS, Diagnosis, Findings, Measure
+
+INTERVAL_ROWS = (
+    ("heart_rate_bpm", "Heart rate", "bpm"),
+    ("rr_ms", "RR", "ms"),
+    ("p_ms", "P", "ms"),
+    ("pr_ms", "PR", "ms"),
+    ("qrs_ms", "QRS", "ms"),
+    ("qt_ms", "QT", "ms"),
+    ("qtc_fridericia_ms", "QTc Fridericia", "ms"),
+    ("qtc_bazett_ms", "QTc Bazett", "ms"),
+    ("qtc_framingham_ms", "QTc Framingham", "ms"),
+    ("axis_deg", "Axis", "°"),
+)
+"""Key of `Findings.intervals`, the word for it and its unit, in the order of reading."""
+
+SEXES = {"F": "female", "M": "male"}
+
+
+def summarize(findings: Findings) -> str:
+    """Return the findings as a few lines of plain text, without a final line end."""
+    parts = [
+        [f"{findings.name}: {describe_record(findings)}"],
+        _section("Signal", _quality_lines(findings)),
+        _section("Intervals", _interval_lines(findings)),
+        _section("Beats", [describe_beats(findings) or "none found"]),
+        _section("Diagnoses", _diagnosis_lines(findings)),
+        _section("Warnings", list(findings.warnings)),
+        [f"by {findings.bundle.name} {findings.bundle.version}. {DISCLAIMER}"],
+    ]
+    return "\n".join(line for part in parts for line in part)
+
+
+DISCLAIMER = "Research software, not a medical device."
+
+
+def describe_record(findings: Findings) -> str:
+    """Return who and what was recorded, such as "female, 63 years, 12 leads, 10 s at 500 Hz"."""
+    who = [SEXES[findings.sex]] if findings.sex else []
+    if findings.age is not None:
+        who.append(f"{findings.age:.0f} years")
+    leads = len(findings.leads)
+    who.append(f"{leads} lead{'s' if leads != 1 else ''}")
+    return f"{', '.join(who)}, {findings.duration_s:.4g} s at {findings.rate_hz:g} Hz"
+
+
+def describe_beats(findings: Findings) -> str:
+    """Return how many beats there are of each class, such as "11 N, 2 V"; "" without beats."""
+    counts = Counter(beat.kind for beat in findings.beats)
+    return ", ".join(f"{counts[kind]} {kind}" for kind in BEAT_KINDS if counts[kind])
+
+
+def format_measure(measure: Measure | None, unit: str) -> str:
+    """Return an interval with its unit, such as "92 ms" or "45°"; "—" when it is None."""
+    if measure is None:
+        return "—"
+    gap = "" if unit == "°" else " "
+    return f"{measure.value:.0f}{gap}{unit}".replace("-", "−")
+
+
+def group_present(diagnoses: Sequence[Diagnosis]) -> list[tuple[str, list[Diagnosis]]]:
+    """Return the present diagnoses by code system, superclasses first, the likeliest first."""
+    groups: dict[str, list[Diagnosis]] = {}
+    for diagnosis in diagnoses:
+        if diagnosis.present:
+            groups.setdefault(diagnosis.system, []).append(diagnosis)
+    systems = sorted(groups, key=lambda system: "superclass" not in system.lower())
+    return [
+        (system, sorted(groups[system], key=lambda item: -item.probability)) for system in systems
+    ]
+
+
+def _section(title: str, lines: list[str]) -> list[str]:
+    return [f"{title if row == 0 else '':<10} {line}" for row, line in enumerate(lines)]
+
+
+def _quality_lines(findings: Findings) -> list[str]:
+    lines = []
+    for lead, quality in findings.quality.items():
+        if quality.status != "good":
+            reasons = f" ({', '.join(quality.reasons)})" if quality.reasons else ""
+            lines.append(f"{lead} {quality.status}{reasons}")
+    return lines or ["no problem found"]
+
+
+def _interval_lines(findings: Findings) -> list[str]:
+    values = [
+        f"{word} {format_measure(findings.intervals.get(key), unit)}"
+        for key, word, unit in INTERVAL_ROWS
+    ]
+    return [", ".join(values[:6]), ", ".join(values[6:])]
+
+
+def _diagnosis_lines(findings: Findings) -> list[str]:
+    lines = []
+    for system, diagnoses in group_present(findings.diagnoses):
+        lines.append(f"{system}:")
+        lines += [f"  {item.probability:4.0%}  {item.name} ({item.code})" for item in diagnoses]
+    return lines or ["none reaches its threshold"]

@@ -1,0 +1,192 @@
+"""Findings become files, each complete or not there at all.
+
+Everything is made in a hidden folder inside the target folder and moved into place at the end,
+so a reader never meets half a file and a failure leaves the earlier files as they were.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from fascicle.errors import BadFile, BadRequest
+from fascicle.record import Findings, Record
+from fascicle.report.text import group_present
+
+Format = Literal["json", "png", "svg", "pdf", "atr"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+"""What `write_findings` can write: the findings, their page (three ways), WFDB annotations."""
+
+SUMMARY_INTERVALS = ("heart_rate_bpm", "pr_ms", "qrs_ms", "qt_ms", "qtc_fridericia_ms")
+SUMMARY_COLUMNS = ("name", "status", *SUMMARY_INTERVALS, "diagnoses", "warnings", "error")
+"""Columns of summary.csv; `warnings` is their number."""
+
+_LONGEST_STEM = 120
+
+
+def write_findings(
+    record: Record,
+    findings: Findings,
+    folder: str | Path,
+    formats: Sequence[str] = ("json", "png"),
+) -> list[Path]:
+    """Return the paths of the files written, NAME.FORMAT in the order of `formats`.
+
+    Parameters
+    ----------
+    record
+        The ECG as it was read, or a cleaned one, to be drawn.
+    findings
+        What was found in it. The consensus waves and the beats go into NAME.atr.
+    folder
+        Made when it is not there. Older findings of the same name are replaced.
+    formats
+        Some of `FORMATS`.
+
+    Raises
+    ------
+    BadRequest
+        An unknown format; or "atr" into a folder that holds the record NAME.hea itself, whose
+        NAME.atr is, or would be read as, the reference of an annotator.
+    BadFile
+        The folder cannot be made or written, or the disk is full.
+    """
+    folder = Path(folder)
+    stem = file_stem(findings.name)
+    _check_request(folder, stem, formats)
+    written = []
+    with _new_files(folder) as hidden:
+        for kind in dict.fromkeys(formats):
+            _render(kind, record, findings, hidden / f"findings.{kind}")
+        for kind in dict.fromkeys(formats):
+            target = folder / f"{stem}.{kind}"
+            (hidden / f"findings.{kind}").replace(target)
+            written.append(target)
+    return written
+
+
+def write_summary(rows: Iterable[Mapping[str, str]], path: str | Path) -> Path:
+    """Return the path of the CSV table written, one line per record.
+
+    Parameters
+    ----------
+    rows
+        Made by `summary_row`.
+    path
+        Such as "out/summary.csv"; replaced when it is there.
+
+    Raises
+    ------
+    BadFile
+        The file cannot be written.
+    """
+    path = Path(path)
+    with _new_files(path.parent) as hidden:
+        with (hidden / "summary.csv").open(
+            "w", encoding="utf-8", errors="backslashreplace", newline=""
+        ) as file:
+            table = csv.DictWriter(file, SUMMARY_COLUMNS)
+            table.writeheader()
+            table.writerows(rows)
+        (hidden / "summary.csv").replace(path)
+    return path
+
+
+def summary_row(name: str, findings: Findings | None, error: str = "") -> dict[str, str]:
+    """Return one line of the summary; `findings` None says that the record failed by `error`."""
+    row = dict.fromkeys(SUMMARY_COLUMNS, "")
+    row.update(name=name, status="failed" if findings is None else "ok", error=error)
+    if findings is not None:
+        for key in SUMMARY_INTERVALS:
+            measure = findings.intervals.get(key)
+            row[key] = "" if measure is None else f"{measure.value:.0f}"
+        groups = group_present(findings.diagnoses)
+        names = dict.fromkeys(item.name for _, group in groups for item in group)
+        row.update(diagnoses="; ".join(names), warnings=str(len(findings.warnings)))
+    return row
+
+
+def file_stem(name: str) -> str:
+    """Return `name` when it is safe as a file name, else a safe one that no other name gets.
+
+    Letters, digits, dot, hyphen and underscore stay; a changed name ends in a part of its hash.
+    """
+    stem = re.sub(r"[^\w.-]", "_", name).lstrip(".")
+    if stem == name and stem and len(stem.encode()) <= _LONGEST_STEM:
+        return stem
+    mark = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    short = stem.encode("utf-8", "replace")[:_LONGEST_STEM].decode("utf-8", "ignore")
+    return f"{short or 'record'}-{mark}"
+
+
+def _check_request(folder: Path, stem: str, formats: Sequence[str]) -> None:
+    for kind in formats:
+        if kind not in FORMATS:
+            raise BadRequest(f"unknown format {kind!r}; known: {', '.join(FORMATS)}")
+    if "atr" in formats and (folder / f"{stem}.hea").exists():
+        raise BadRequest(
+            f"{folder} holds the record {stem} itself: {stem}.atr there is kept for its reference "
+            "annotations; choose another output folder"
+        )
+
+
+@contextmanager
+def _new_files(folder: Path) -> Iterator[Path]:
+    """Yield a hidden folder beside the target, on the same disk, gone at the end."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder, prefix=".fascicle-") as hidden:
+            yield Path(hidden)
+    except OSError as error:
+        raise BadFile(f"cannot write into {folder}: {error.strerror or error}") from error
+
+
+def _render(kind: str, record: Record, findings: Findings, path: Path) -> None:
+    if kind == "json":
+        # A lone surrogate, from a file name that is not UTF-8, becomes the escape JSON knows.
+        path.write_text(findings_json(findings), encoding="utf-8", errors="backslashreplace")
+    elif kind == "atr":
+        from fascicle.io import write_annotations  # wfdb is slow to import
+
+        consensus = tuple(wave for wave in findings.waves if wave.lead is None)
+        write_annotations(path, findings.rate_hz, consensus, findings.beats)
+    else:
+        from fascicle.report.page import save_page  # so is matplotlib
+
+        save_page(record, findings, path)
+
+
+def findings_json(findings: Findings) -> str:
+    """Return the findings as JSON text: one line per wave, beat and diagnosis.
+
+    Raises
+    ------
+    ValueError
+        A number is not finite, which JSON cannot say.
+    """
+    parts = []
+    for key, value in findings.to_dict().items():
+        text = _dump(value)
+        if isinstance(value, list) and value:
+            text = "[\n    " + ",\n    ".join(_dump(item) for item in value) + "\n  ]"
+        parts.append(f"  {_dump(key)}: {text}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -35,6 +35,7 @@ GRID_HEIGHT_MM = 140.0
 _PAD_MM = 2.0
 _MARKS_MM = 5.0
 _LEAST_ROW_MM = 15.0
+_POOR_MV = 1.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Everything about a page's paper that is known before it is drawn."""
+    """Everything about a page's paper that is known before it is drawn.
+
+    `undrawn` leads have no place on the page; `cut` ones leave their row and are cut there.
+    """
 
     strips: tuple[Strip, ...]
     rows: tuple[Row, ...]
@@ -69,6 +73,7 @@ class Layout:
     start_s: float
     end_s: float
     undrawn: tuple[str, ...]
+    cut: tuple[str, ...]
 
     @property
     def overlapping(self) -> bool:
@@ -105,8 +110,16 @@ def lay_out(record: Record, findings: Findings, start_s: float = 0.0) -> Layout:
         height_mm = STRIP_HEIGHTS_MM[len(shown)]
     gain, rows = _place_rows(record, findings.quality, strips, height_mm)
     drawn = {strip.lead for strip in strips}
-    undrawn = tuple(lead for lead in record.leads if lead not in drawn)
-    return Layout(tuple(strips), rows, height_mm, gain, start_s, start_s + length_s, undrawn)
+    return Layout(
+        strips=tuple(strips),
+        rows=rows,
+        height_mm=height_mm,
+        gain=gain,
+        start_s=start_s,
+        end_s=start_s + length_s,
+        undrawn=tuple(lead for lead in record.leads if lead not in drawn),
+        cut=_cut_leads(record, strips, rows, gain),
+    )
 
 
 def cut_out(record: Record, strip: Strip) -> tuple[Line, Line]:
@@ -121,10 +134,12 @@ def cut_out(record: Record, strip: Strip) -> tuple[Line, Line]:
 
 def status_of(record: Record, quality: Mapping[str, LeadQuality], lead: str) -> LeadQuality:
     """Return the quality of a lead of the page, which need not be a lead of the record."""
-    if lead not in record.leads or not np.isfinite(record.lead(lead)).any():
-        known = quality.get(lead)
-        return LeadQuality("missing", known.reasons if known else ())
-    return quality.get(lead, LeadQuality("good"))
+    known = quality.get(lead, LeadQuality("good"))
+    if lead not in record.leads:
+        return LeadQuality("missing", known.reasons or ("not recorded",))
+    if not np.isfinite(record.lead(lead)).any():
+        return LeadQuality("missing", known.reasons or ("no signal",))
+    return known
 
 
 def _rhythm_lead(record: Record, quality: Mapping[str, LeadQuality]) -> str:
@@ -196,6 +211,19 @@ def _extent(
     if not finite.size:
         return 0.0, 0.0
     if status == "poor":
-        low, high = np.percentile(finite, [2, 98])
-        return float(max(low, -1.0)), float(min(high, 1.0))
+        finite = np.clip(finite, -_POOR_MV, _POOR_MV)
     return float(finite.min()), float(finite.max())
+
+
+def _cut_leads(
+    record: Record, strips: Sequence[Strip], rows: Sequence[Row], gain: float
+) -> tuple[str, ...]:
+    """Return the leads with samples beyond the limits of their row."""
+    leads = {}
+    for strip in strips:
+        if strip.lead in record.leads:
+            row = rows[strip.row]
+            height = row.base_mm + gain * cut_out(record, strip)[1]
+            if ((height < row.bottom_mm) | (height > row.top_mm)).any():
+                leads[strip.lead] = True
+    return tuple(leads)

@@ -27,7 +27,6 @@ WIDTH_MM = 297.0
 MARGIN_MM = (WIDTH_MM - PAPER_MM) / 2
 DPI = 6 * MM_PER_INCH
 """Six pixels for a millimetre: the grid falls on whole pixels."""
-PAGE_FORMATS = (".png", ".svg", ".pdf")
 
 _TOP_MM = 10.0
 _HEADER_MM = 5.0
@@ -78,18 +77,23 @@ def save_page(
         Another suffix, or `start_s` is not inside the record.
     """
     suffix = Path(path).suffix.lower()
-    if suffix not in PAGE_FORMATS:
-        raise BadRequest(f"a page is {', '.join(PAGE_FORMATS)}, not {suffix!r} ({path})")
+    if suffix not in _DATES:
+        raise BadRequest(f"a page is {', '.join(_DATES)}, not {suffix!r} ({path})")
     figure = draw_page(record, findings, start_s=start_s)
-    figure.savefig(path, format=suffix[1:], metadata=_METADATA[suffix])
+    metadata = dict.fromkeys(_DATES[suffix])
+    # Everything is said here, because a user's settings for savefig could crop the page.
+    figure.savefig(
+        path,
+        format=suffix[1:],
+        dpi=DPI,
+        facecolor="white",
+        bbox_inches=figure.bbox_inches,
+        metadata=metadata,
+    )
 
 
-# Dates are left out: the same findings give the same picture.
-_METADATA: dict[str, dict[str, None]] = {
-    ".png": {},
-    ".svg": {"Date": None},
-    ".pdf": {"CreationDate": None},
-}
+# What would make two files of the same findings differ.
+_DATES: dict[str, tuple[str, ...]] = {".png": (), ".svg": ("Date",), ".pdf": ("CreationDate",)}
 
 
 def _add_axes(figure: Figure, bottom_mm: float, name: str = "") -> Axes:
@@ -124,4 +128,6 @@ def _draw_footer(axes: Axes, record: Record, layout: Layout) -> None:
         notes.append(f"Not drawn: {', '.join(layout.undrawn)}.")
     if layout.overlapping:
         notes.append("The record is short: the columns overlap in time.")
+    if layout.cut:
+        notes.append(f"Cut where they leave their row: {', '.join(layout.cut)}.")
     put_text(axes, 0, 3.4, fit(" ".join(notes), PAPER_MM, 6.5), 6.5, color=GREY)

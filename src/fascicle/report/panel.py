@@ -32,9 +32,9 @@ BAR = "#3d5a80"
 BAR_BACK = "#e4e7ec"
 ALERT = "#8a1c4a"
 
-MEASURES_MM = 60.0
-DIAGNOSES_MM = 66.0
-WARNINGS_MM = 58.0
+MEASURES_MM = 56.0
+DIAGNOSES_MM = 69.0
+WARNINGS_MM = 56.0
 GAP_MM = 5.0
 
 _SIZE = 6.8
@@ -126,11 +126,12 @@ def draw_panel(axes: Axes, findings: Findings, panel: Panel) -> None:
         )
         put_text(axes, MEASURES_MM + GAP_MM, _line_y(0), said, _SIZE, color=GREY)
     _draw_title(axes, x, WARNINGS_MM, "Warnings")
-    for row, line in enumerate(panel.warnings or ("•None.",)):
-        colour = INK if panel.warnings else GREY
+    if not panel.warnings:
+        put_text(axes, x, _line_y(0), "None.", _SIZE, color=GREY)
+    for row, line in enumerate(panel.warnings):
         bullet = line[:1] if line.startswith("•") else ""
-        put_text(axes, x, _line_y(row), bullet, 6.2, color=colour)
-        put_text(axes, x + _BULLET_MM, _line_y(row), line.removeprefix(bullet), 6.2, color=colour)
+        put_text(axes, x, _line_y(row), bullet, 6.2)
+        put_text(axes, x + _BULLET_MM, _line_y(row), line.removeprefix(bullet), 6.2)
 
 
 def _line_y(row: int) -> float:

@@ -5,7 +5,7 @@ Everything is in millimetres on one axes; each kind of line is one collection, s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -47,6 +47,7 @@ def draw_paper(axes: Axes, record: Record, findings: Findings, layout: Layout) -
     """Draw grid, traces, waves and beats of a layout whose lower left corner is (0, 0)."""
     _draw_grid(axes, layout.height_mm)
     _draw_pulses(axes, layout)
+    known = _waves_by_lead(findings, layout)
     ink: list[Path] = []
     poor: list[Path] = []
     waves: dict[WaveKind, list[Path]] = {kind: [] for kind in WAVE_COLOURS}
@@ -56,7 +57,8 @@ def draw_paper(axes: Axes, record: Record, findings: Findings, layout: Layout) -
         if status.status != "missing":
             points = _trace(record, strip, row, layout.gain)
             (ink if status.status == "good" else poor).extend(_unbroken(points))
-            for wave in _waves_of(findings.waves, strip):
+            # The consensus stands in for a lead without waves of its own.
+            for wave in known.get(strip.lead, known.get(None, [])):
                 waves[wave.kind] += _unbroken(_part(points, wave, strip))
         _draw_label(axes, strip, row, status.status, status.reasons)
         if strip.rhythm:
@@ -109,10 +111,16 @@ def _trace(record: Record, strip: Strip, row: Row, gain: float) -> Path:
     return np.column_stack([strip.left_mm + MM_PER_S * (times - strip.start_s), y])
 
 
-def _waves_of(waves: Iterable[Wave], strip: Strip) -> list[Wave]:
-    """Return the waves of the strip's lead; the consensus where the lead has none of its own."""
-    own = [wave for wave in waves if wave.lead == strip.lead]
-    return own or [wave for wave in waves if wave.lead is None]
+def _waves_by_lead(findings: Findings, layout: Layout) -> dict[str | None, list[Wave]]:
+    """Return the waves on the page by lead; a lead that has any, but none here, has an entry."""
+    waves: dict[str | None, list[Wave]] = {}
+    for wave in findings.waves:
+        known = waves.setdefault(wave.lead, [])
+        if wave.onset_s is None or wave.offset_s is None:
+            continue
+        if wave.onset_s <= layout.end_s and wave.offset_s >= layout.start_s:
+            known.append(wave)
+    return waves
 
 
 def _part(points: Path, wave: Wave, strip: Strip) -> Path:
@@ -153,9 +161,7 @@ def _draw_label(axes: Axes, strip: Strip, row: Row, status: str, reasons: Sequen
     label = put_text(axes, x, y, fit(strip.lead, 30, 8), 8, weight="bold", path_effects=halo)
     if status == "good":
         return
-    said = "no signal" if status == "missing" and not reasons else status
-    if reasons:
-        said += f": {', '.join(reasons)}"
+    said = f"{status}: {', '.join(reasons)}" if reasons else status
     room_mm = min(strip.length_s * MM_PER_S, 100) - 12
     x += 2 + width_mm(label.get_text(), 8, bold=True)
     put_text(axes, x, y, fit(said, room_mm, 6), 6, color=ALERT, path_effects=halo)

@@ -18,10 +18,8 @@ FAMILY = "DejaVu Sans"
 
 def put_text(axes: Axes, x_mm: float, y_mm: float, text: str, size: float, **look: Any) -> Text:
     """Return a line of text added to the axes, its base line at `y_mm`, `size` in points."""
-    look = {"color": "#1b1b1f", "va": "baseline", **look}
-    return axes.text(
-        x_mm, y_mm, printable(text), fontsize=size, family=FAMILY, parse_math=False, **look
-    )
+    look = {"color": "#1b1b1f", "usetex": False, "parse_math": False, **look}
+    return axes.text(x_mm, y_mm, printable(text), fontsize=size, family=FAMILY, **look)
 
 
 def printable(text: str) -> str:

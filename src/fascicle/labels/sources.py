@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from fascicle.errors import BadRequest
 from fascicle.labels.vocabulary import Term, Vocabulary
-from fascicle.record import BEAT_KINDS, BeatKind
 
 SNOMED: Final = "SNOMED-CT"
 SCP: Final = "SCP-ECG"
@@ -28,6 +27,8 @@ MIT_BEAT: Final = "MIT-BIH beat"
 MIT_RHYTHM: Final = "MIT-BIH rhythm"
 LUDB: Final = "LUDB"
 
+# `record` has the same words; these two rooms do not import each other.
+BeatKind = Literal["N", "S", "V", "F", "Q"]
 RhythmKind = Literal["sinus", "AF", "flutter", "SVT", "VT", "paced", "other"]
 
 
@@ -123,8 +124,9 @@ def aami_classes() -> Vocabulary:
 
 @cache
 def _aami_table() -> Mapping[str, BeatKind]:
-    kinds: dict[str, BeatKind] = {kind: kind for kind in BEAT_KINDS}
-    return MappingProxyType({row["code"]: kinds[row["aami"]] for row in rows("mit_bih_beats")})
+    return MappingProxyType(
+        {row["code"]: cast(BeatKind, row["aami"]) for row in rows("mit_bih_beats")}
+    )
 
 
 def aami_kind(symbol: str) -> BeatKind | None:

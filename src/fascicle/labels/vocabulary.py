@@ -39,7 +39,7 @@ class Vocabulary:
     """
 
     terms: tuple[Term, ...]
-    merged: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    merged: Mapping[tuple[str, str], str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         keys = [(term.system, term.code) for term in self.terms]

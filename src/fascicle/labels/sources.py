@@ -72,7 +72,7 @@ def challenge_classes() -> Vocabulary:
     """Return the 26 scored classes of the Challenge 2021, in the order of its weights.
 
     Of each pair that the Challenge scores as one (CLBBB LBBB, CRBBB RBBB, PAC SVPB, PVC VPB) the
-    first stays, as in the official program, and the second counts as it.
+    first that the weights name stays, and the second counts as it.
     """
     names = {term.code: term for term in _cinc_terms()}
     groups = _weight_groups()

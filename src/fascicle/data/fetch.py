@@ -184,6 +184,8 @@ def _receive(server: _Server, path: str, part: Path, limit: int) -> None:
             if error.code not in PASSING_STATUS:
                 raise BadData(f"{url}: the server answered {error.code} {error.reason}") from error
             trouble = f"{error.code} {error.reason}"
+        except ValueError as error:
+            raise BadData(f"{url}: not an address: {error}") from error
         except (OSError, HTTPException) as error:
             trouble = str(error) or type(error).__name__
     raise BadData(f"{url}: not received in {server.tries} tries, at last: {trouble}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,8 +10,8 @@ from fascicle.data.checksums import stays_inside
 from fascicle.errors import BadData
 
 SIGNAL_FORMAT = re.compile(r"(\d+)(?:x(\d+))?(?::\d+)?(?:\+(\d+))?", re.ASCII)
-SAMPLE_BYTES: Mapping[str, float] = {
-    "8": 1, "16": 2, "24": 3, "32": 4, "61": 2, "80": 1, "160": 2, "212": 1.5,
+SAMPLE_BITS: Mapping[str, int] = {
+    "8": 8, "16": 16, "24": 24, "32": 32, "61": 16, "80": 8, "160": 16, "212": 12,
 }  # fmt: skip
 
 
@@ -39,19 +38,18 @@ def signal_file_sizes(header: Path) -> dict[Path, int | None]:
         raise BadData(f"{header}: not a WFDB header of one segment") from error
     if len(named) < max(signals, 1):
         raise BadData(f"{header}: expected {signals} signal lines, got {len(named)}")
-    sizes: dict[Path, int | None] = {}
-    for file, _ in named:
+    formats: dict[str, list[re.Match[str] | None]] = {}
+    for file, format_ in named:
         if not stays_inside(file):
             raise BadData(f"{header}: signal file {file!r} leads out of the folder")
-        formats = [format_ for other, format_ in named if other == file]
-        sizes[header.with_name(file)] = _file_size(formats, samples)
-    return sizes
+        formats.setdefault(file, []).append(format_)
+    return {header.with_name(file): _file_size(found, samples) for file, found in formats.items()}
 
 
 def _file_size(formats: list[re.Match[str] | None], samples: int) -> int | None:
     """Bytes of one file from the formats of its signals; these share one format and offset."""
     first = formats[0]
-    if first is None or first[1] not in SAMPLE_BYTES or samples <= 0:
+    if first is None or first[1] not in SAMPLE_BITS or samples <= 0:
         return None
     per_frame = sum(int(format_[2] or 1) for format_ in formats if format_ is not None)
-    return int(first[3] or 0) + math.ceil(per_frame * samples * SAMPLE_BYTES[first[1]])
+    return int(first[3] or 0) + (per_frame * samples * SAMPLE_BITS[first[1]] + 7) // 8

@@ -68,7 +68,7 @@ def _item(folder: Path, row: Row, column: str) -> Item:
     try:
         number, patient = int(row["ecg_id"]), int(float(row["patient_id"]))
         fold = int(row["strat_fold"])
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise BadData(f"{folder / DATABASE} ecg_id {row['ecg_id']}: {error}") from error
     return Item(f"ptbxl/{number:05d}", folder / row[column], f"ptbxl/p{patient}", fold)
 
@@ -94,14 +94,20 @@ def parse_statements(text: str, where: str) -> dict[str, float]:
     """Return code -> likelihood in percent from a cell such as "{'NORM': 100.0, 'SR': 0.0}"."""
     try:
         statements = ast.literal_eval(text)
-    except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+        if not isinstance(statements, dict) or not all(
+            isinstance(code, str) for code in statements
+        ):
+            raise TypeError("not a table of codes")
+        return {code: float(likelihood) for code, likelihood in statements.items()}
+    except (
+        ValueError,
+        TypeError,
+        SyntaxError,
+        OverflowError,
+        RecursionError,
+        MemoryError,
+    ) as error:
         raise BadData(f"{where}: scp_codes {text[:60]!r} cannot be read") from error
-    if not isinstance(statements, dict) or not all(
-        isinstance(code, str) and isinstance(likelihood, int | float)
-        for code, likelihood in statements.items()
-    ):
-        raise BadData(f"{where}: scp_codes {text[:60]!r} is not a table of codes")
-    return {code: float(likelihood) for code, likelihood in statements.items()}
 
 
 def _labels(stated: frozenset[str], axis: str) -> dict[str, frozenset[str]]:

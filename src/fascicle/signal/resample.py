@@ -48,7 +48,7 @@ def _ratio(rate_hz: float, new_rate_hz: float) -> tuple[int, int]:
     if ratio > LARGEST_RATIO or ratio < Fraction(1, LARGEST_RATIO):
         raise BadRequest(f"cannot resample from {rate_hz} to {new_rate_hz} Hz")
     # The filter's length grows with the larger factor; a rate such as 249.97 is met to 1e-7.
-    ratio = ratio.limit_denominator(int(LARGEST_FACTOR / max(ratio, 1)))
+    ratio = ratio.limit_denominator(int(LARGEST_FACTOR / max(float(ratio), 1.0)))
     return ratio.numerator, ratio.denominator
 
 

@@ -1,0 +1,115 @@
+"""Augmentation: draw the parameters from a generator, then apply a pure function.
+
+Signals are (lead, sample) float32 in mV at the net's rate; `present` is (lead,) bool.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fascicle.record import LEAD_SETS, LEADS
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """How strongly each window is varied; zeros switch a kind off.
+
+    Parameters
+    ----------
+    gain
+        Largest change of amplitude as a factor: 1.3 draws from 1/1.3 to 1.3 (electrode distance).
+    baseline_mv
+        Largest amplitude of slow wander, 0.1 to 0.5 Hz, left after cleaning (0.05 to 0.2 usual).
+    noise_mv
+        Largest standard deviation of muscle-like noise (0.01 to 0.05 usual).
+    cutout_s
+        Longest gap that is blanked in all leads.
+    lead_set
+        Share of windows that keep only one of the published lead sets, or one lead.
+    lead_drop
+        Share of windows in which each lead is dropped with probability a half.
+    lead_shift_s
+        Largest shift of single leads against the others, with their marks.
+    lead_shift
+        Share of windows with such shifts.
+    covariate_drop
+        Share of windows that hide age and sex.
+    """
+
+    gain: float = 1.3
+    baseline_mv: float = 0.1
+    noise_mv: float = 0.03
+    cutout_s: float = 0.0
+    lead_set: float = 0.15
+    lead_drop: float = 0.1
+    lead_shift_s: float = 0.0
+    lead_shift: float = 0.0
+    covariate_drop: float = 0.2
+
+
+def augment_signal(
+    signal: NDArray[np.float32],
+    rate_hz: float,
+    settings: Augmentation,
+    rng: np.random.Generator,
+) -> None:
+    """Vary amplitude, wander, noise and gaps of (lead, sample), in place."""
+    leads, samples = signal.shape
+    if settings.gain > 1:
+        reach = np.log(settings.gain)
+        common, single = rng.uniform(-reach, reach), rng.uniform(-reach / 3, reach / 3, leads)
+        signal *= np.exp(common + single).astype(np.float32)[:, None]
+    if settings.baseline_mv and rng.random() < 0.5:
+        clock = np.arange(samples, dtype=np.float32) / rate_hz
+        frequency, phase = rng.uniform(0.1, 0.5), rng.uniform(0, 2 * np.pi)
+        wander = np.sin(2 * np.pi * frequency * clock + phase).astype(np.float32)
+        size = rng.uniform(-settings.baseline_mv, settings.baseline_mv, leads).astype(np.float32)
+        signal += size[:, None] * wander
+    if settings.noise_mv and rng.random() < 0.5:
+        size = np.float32(rng.uniform(0, settings.noise_mv))
+        signal += size * rng.standard_normal(signal.shape, dtype=np.float32)
+    if settings.cutout_s and rng.random() < 0.3:
+        gap = int(rng.uniform(0, settings.cutout_s) * rate_hz)
+        first = int(rng.integers(0, max(samples - gap, 1)))
+        signal[:, first : first + gap] = 0
+
+
+def draw_leads(
+    present: NDArray[np.bool_], settings: Augmentation, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Return which of the present leads to keep: at least one of them."""
+    kept = present.copy()
+    draw = rng.random()
+    if draw < settings.lead_set:
+        names = list(LEAD_SETS)[1:]
+        chosen = LEAD_SETS[names[int(rng.integers(len(names)))]]
+        if len(chosen) == 1:
+            chosen = (str(rng.choice(np.asarray(LEADS)[present])),)
+        kept &= np.isin(LEADS, chosen)
+    elif draw < settings.lead_set + settings.lead_drop:
+        kept &= rng.random(len(kept)) < 0.5
+    return kept if kept.any() else present
+
+
+def draw_shifts(
+    leads: int, rate_hz: float, settings: Augmentation, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return a shift in samples for each lead; most are 0."""
+    reach = int(settings.lead_shift_s * rate_hz)
+    if not reach or rng.random() >= settings.lead_shift:
+        return np.zeros(leads, dtype=np.int64)
+    shifts = rng.integers(-reach, reach + 1, leads)
+    return np.where(rng.random(leads) < 0.5, shifts, 0)
+
+
+def shift_leads(array: NDArray[np.float32], shifts: NDArray[np.int64]) -> None:
+    """Move each lead of (lead, sample) later by its shift, in place; zeros come in."""
+    for row in np.flatnonzero(shifts):
+        shift = int(shifts[row])
+        array[row] = np.roll(array[row], shift)
+        array[row, :shift] = 0 if shift > 0 else array[row, :shift]
+        if shift < 0:
+            array[row, shift:] = 0

@@ -1,0 +1,195 @@
+"""Batches: rows are drawn from groups of pack entries, cut, varied and stacked.
+
+A row carries its own random seed, so that a batch is the same whoever makes which part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fascicle.data.augment import (
+    Augmentation,
+    augment_signal,
+    draw_leads,
+    draw_shifts,
+    shift_leads,
+)
+from fascicle.data.pack import Entry, Pack
+from fascicle.data.targets import Target
+from fascicle.labels import Vocabulary
+from fascicle.record import LEADS
+
+TargetFunction = Callable[[Entry, int, int, float, Vocabulary | None], Target]
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What a batch needs of a task: its target function and its vocabulary."""
+
+    target: TargetFunction
+    vocabulary: Vocabulary | None
+    moves_with_lead: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Entries of one pack that share their tasks.
+
+    `rows` of every batch come from here; a share `rare_beats` of them is centred on a beat whose
+    kind was drawn with equal chances among S, V and F.
+    """
+
+    pack: Pack
+    entries: tuple[Entry, ...]
+    tasks: tuple[str, ...]
+    rows: int
+    rare_beats: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One window to cut."""
+
+    group: Group
+    entry: Entry
+    start: int
+    seed: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Tensors of one step.
+
+    `signal` (batch, lead, sample) mV, `present` (batch, lead), `valid` (batch,) samples,
+    `covariates` (batch, 4): age / 100, age known, sex (F 1, M -1), sex known; `targets` and
+    `weights` per task; `rows` per task (batch,) bool: the rows that have labels for it.
+    """
+
+    names: tuple[str, ...]
+    signal: Tensor
+    present: Tensor
+    valid: Tensor
+    covariates: Tensor
+    targets: Mapping[str, Tensor]
+    weights: Mapping[str, Tensor]
+    rows: Mapping[str, Tensor]
+
+
+def draw_rows(groups: Sequence[Group], window: int, seed: tuple[int, ...]) -> list[Row]:
+    """Return the rows of one batch; the same seed draws the same rows."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for group in groups:
+        for _ in range(group.rows):
+            entry = group.entries[int(rng.integers(len(group.entries)))]
+            start = int(rng.integers(0, max(entry.samples - window, 0) + 1))
+            if group.rare_beats and rng.random() < group.rare_beats:
+                entry, start = _around_rare_beat(group, window, rng)
+            rows.append(Row(group, entry, start, (*seed, len(rows))))
+    return rows
+
+
+def _around_rare_beat(
+    group: Group, window: int, rng: np.random.Generator
+) -> tuple[Entry, int]:
+    kind = "SVF"[int(rng.integers(3))]
+    having = [e for e in group.entries if any(beat.kind == kind for beat in e.beats)]
+    entry = (having or list(group.entries))[int(rng.integers(len(having or group.entries)))]
+    times = [beat.time_s for beat in entry.beats if beat.kind == kind] or [0.0]
+    centre = times[int(rng.integers(len(times)))] * group.pack.preprocessing.rate_hz
+    start = int(centre - rng.integers(0, window))
+    return entry, min(max(start, 0), max(entry.samples - window, 0))
+
+
+def make_batch(
+    rows: Sequence[Row],
+    window: int,
+    aims: Mapping[str, Aim],
+    augmentation: Augmentation | None = None,
+) -> Batch:
+    """Return the batch of these rows, varied by `augmentation` with each row's own seed."""
+    made = [_make_row(row, window, aims, augmentation) for row in rows]
+    targets, weights, chosen = {}, {}, {}
+    for task in aims:
+        has = np.array([task in row.group.tasks for row in rows])
+        parts = [part[task] for _, _, _, _, part in made if task in part]
+        chosen[task] = torch.from_numpy(has)
+        if parts:
+            targets[task] = torch.from_numpy(np.stack([target for target, _ in parts]))
+            weights[task] = torch.from_numpy(np.stack([weight for _, weight in parts]))
+    return Batch(
+        names=tuple(row.entry.key for row in rows),
+        signal=torch.from_numpy(np.stack([row[0] for row in made])),
+        present=torch.from_numpy(np.stack([row[1] for row in made])),
+        valid=torch.tensor([row[2] for row in made]),
+        covariates=torch.from_numpy(np.stack([row[3] for row in made])),
+        targets=targets,
+        weights=weights,
+        rows=chosen,
+    )
+
+
+MadeRow = tuple[
+    NDArray[np.float32], NDArray[np.bool_], int, NDArray[np.float32], dict[str, Target]
+]
+
+
+def _make_row(
+    row: Row, window: int, aims: Mapping[str, Aim], augmentation: Augmentation | None
+) -> MadeRow:
+    entry, rate_hz = row.entry, row.group.pack.preprocessing.rate_hz
+    signal = np.zeros((len(LEADS), window), dtype=np.float32)
+    valid = row.group.pack.window(entry, row.start, window, signal)
+    present = np.isin(LEADS, entry.leads)
+    covariates = encode_covariates(entry.age, entry.sex)
+    parts = {
+        task: aims[task].target(entry, row.start, window, rate_hz, aims[task].vocabulary)
+        for task in row.group.tasks
+        if task in aims
+    }
+    if augmentation is not None:
+        rng = np.random.default_rng(row.seed)
+        augment_signal(signal[:, :valid], rate_hz, augmentation, rng)
+        present = draw_leads(present, augmentation, rng)
+        _shift(signal, parts, aims, draw_shifts(len(LEADS), rate_hz, augmentation, rng))
+        if rng.random() < augmentation.covariate_drop:
+            covariates[:] = 0
+    signal[~present] = 0
+    for task, (_, weight) in parts.items():
+        if aims[task].moves_with_lead:
+            weight[~present] = 0
+    return signal, present, valid, covariates, parts
+
+
+def _shift(
+    signal: NDArray[np.float32],
+    parts: Mapping[str, Target],
+    aims: Mapping[str, Aim],
+    shifts: NDArray[np.int64],
+) -> None:
+    """Shift single leads, but only where a task's marks move with them."""
+    moving = [part for task, part in parts.items() if aims[task].moves_with_lead]
+    if moving and shifts.any():
+        shift_leads(signal, shifts)
+        for target, weight in moving:
+            shift_leads(target, shifts)
+            shift_leads(weight, shifts)
+
+
+def encode_covariates(age: float | None, sex: str | None) -> NDArray[np.float32]:
+    """Return (4,): age / 100, age known, sex (F 1, M -1), sex known; unknown is 0 and 0."""
+    return np.array(
+        [
+            0.0 if age is None else age / 100,
+            float(age is not None),
+            {"F": 1.0, "M": -1.0}.get(sex or "", 0.0),
+            float(sex is not None),
+        ],
+        dtype=np.float32,
+    )

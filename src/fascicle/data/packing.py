@@ -1,0 +1,79 @@
+"""From a data set's folder to an open pack, made once and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from fascicle.data.pack import Pack, open_pack, write_pack
+from fascicle.data.sources import SOURCES
+from fascicle.errors import BadData, BadRequest
+from fascicle.record import Record
+from fascicle.signal.chain import Preprocessing
+from fascicle.synth import CONDITIONS, Noise, synthesize
+
+SYNTHETIC = 600
+"""Records of the source "synth": every condition in turn, seeded by its place."""
+
+Progress = Callable[[Iterable[int], str], Iterable[int]]
+
+
+def no_progress(shards: Iterable[int], title: str) -> Iterable[int]:
+    """Return the shards as they are."""
+    del title
+    return shards
+
+
+def pack_source(
+    name: str,
+    data_dir: Path,
+    packs_dir: Path,
+    preprocessing: Preprocessing,
+    progress: Progress = no_progress,
+) -> Pack:
+    """Return the pack of a source, written first where it is not there yet.
+
+    Parameters
+    ----------
+    name
+        A key of `SOURCES`, or "synth" for synthetic ECGs, which need no folder.
+    data_dir
+        Folder that holds the data sets, each under its name.
+    packs_dir
+        Where packs are kept; each combination of source, folder and settings has its own.
+    """
+    settings = json.dumps([asdict(preprocessing), str(data_dir.resolve())])
+    folder = packs_dir / f"{name}-{hashlib.sha256(settings.encode()).hexdigest()[:10]}"
+    if not (folder / "pack.json").exists():
+        items, load = _synthetic() if name == "synth" else _real(name, data_dir)
+        write_pack(
+            folder, items, load, preprocessing, lambda shards: progress(shards, f"pack {name}")
+        )
+    return open_pack(folder)
+
+
+def _real(
+    name: str, data_dir: Path
+) -> tuple[list[tuple[str, str, str, int]], Callable[[int], Record]]:
+    if name not in SOURCES:
+        raise BadRequest(f"no source {name!r}; known: {', '.join(SOURCES)}, synth")
+    source = SOURCES[name]
+    folder = data_dir / name.removesuffix("100")
+    if not folder.is_dir():
+        raise BadData(f"{folder}: no such folder; `fascicle data fetch {name}` gets the set")
+    items = source.index(folder)
+    listed = [(item.key, item.patient, name, item.fold) for item in items]
+    return listed, lambda place: source.load(items[place])
+
+
+def _synthetic() -> tuple[list[tuple[str, str, str, int]], Callable[[int], Record]]:
+    names = tuple(CONDITIONS)
+    listed = [(f"synth/{i}", f"synth/{i}", "synth", i % 10) for i in range(SYNTHETIC)]
+
+    def load(place: int) -> Record:
+        return synthesize(names[place % len(names)], seed=place, rate_hz=250.0, noise=Noise())
+
+    return listed, load

@@ -1,0 +1,121 @@
+"""Targets: the annotations of one window become arrays (target, weight), one function per task.
+
+Each takes (entry, start, samples, rate_hz, vocabulary); the weight is 0 where nothing is known.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fascicle.data.pack import Entry
+from fascicle.labels import Vocabulary
+from fascicle.record import BEAT_KINDS, LEADS, WAVE_KINDS, Wave
+
+Target = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+BUMP_S = 0.02
+"""Standard deviation of the bump that marks an R peak."""
+KIND_REACH_S = 0.06
+"""The kind of a beat is learnt this far to each side of its R peak."""
+UNSURE_S = 0.2
+"""Reach of the doubt before a peak whose onset is not marked (and after one without offset)."""
+
+
+def waves_target(
+    entry: Entry, start: int, samples: int, rate_hz: float, _: Vocabulary | None
+) -> Target:
+    """Return classes (lead, sample), 0 none, 1 P, 2 QRS, 3 T, and weights (lead, sample).
+
+    A lead counts from its first mark to its last (METHODS: LUDB convention).
+    """
+    target = np.zeros((len(LEADS), samples), dtype=np.float32)
+    weight = np.zeros_like(target)
+    for row, lead in enumerate(LEADS):
+        waves = [wave for wave in entry.waves if wave.lead == lead]
+        marks = [m for w in waves for m in (w.onset_s, w.peak_s, w.offset_s) if m is not None]
+        if marks:
+            weight[row, _span(min(marks), max(marks), start, samples, rate_hz)] = 1
+        for wave in waves:
+            _draw_wave(target[row], weight[row], wave, start, rate_hz)
+    return target, weight
+
+
+def _draw_wave(
+    target: NDArray[np.float32],
+    weight: NDArray[np.float32],
+    wave: Wave,
+    start: int,
+    rate_hz: float,
+) -> None:
+    peak = wave.peak_s
+    onset, offset = wave.onset_s, wave.offset_s
+    if onset is None:
+        if peak is None:
+            return
+        weight[_span(peak - UNSURE_S, peak, start, len(weight), rate_hz)] = 0
+        onset = peak
+    if offset is None:
+        if peak is None:
+            return
+        weight[_span(peak, peak + UNSURE_S, start, len(weight), rate_hz)] = 0
+        offset = peak
+    inside = _span(onset, offset, start, len(target), rate_hz)
+    target[inside] = 1 + WAVE_KINDS.index(wave.kind)
+
+
+def beats_target(
+    entry: Entry, start: int, samples: int, rate_hz: float, _: Vocabulary | None
+) -> Target:
+    """Return (2, sample): a bump at each R peak and the kind's index; and the weights of both.
+
+    Where only waves are marked, QRS peaks teach where beats are, not which.
+    """
+    target = np.zeros((2, samples), dtype=np.float32)
+    weight = np.zeros_like(target)
+    if "beats" in entry.annotated:
+        times = [(beat.time_s, BEAT_KINDS.index(beat.kind)) for beat in entry.beats]
+        weight[0] = 1
+    else:
+        times = [(time_s, -1) for time_s in _qrs_times(entry)]
+        if times:
+            reach = 2 * KIND_REACH_S
+            weight[0, _span(times[0][0] - reach, times[-1][0] + reach, start, samples, rate_hz)] = 1
+    weight[0, max(entry.samples - start, 0) :] = 0
+    clock = (start + np.arange(samples)) / rate_hz
+    for time_s, kind in times:
+        near = _span(time_s - 0.1, time_s + 0.1, start, samples, rate_hz)
+        bump = np.exp(-0.5 * ((clock[near] - time_s) / BUMP_S) ** 2)
+        np.maximum(target[0, near], bump, out=target[0, near])
+        if kind >= 0:
+            close = _span(time_s - KIND_REACH_S, time_s + KIND_REACH_S, start, samples, rate_hz)
+            target[1, close] = kind
+            weight[1, close] = 1
+    return target, weight
+
+
+def _qrs_times(entry: Entry) -> list[float]:
+    """Return a time per QRS that at least half of the leads mark: the median of their peaks."""
+    peaks = sorted(w.peak_s for w in entry.waves if w.kind == "QRS" and w.peak_s is not None)
+    leads = len({wave.lead for wave in entry.waves})
+    if not peaks:
+        return []
+    groups = np.split(np.asarray(peaks), np.flatnonzero(np.diff(peaks) > 0.1) + 1)
+    return [float(np.median(group)) for group in groups if 2 * len(group) >= leads]
+
+
+def labels_target(
+    entry: Entry, start: int, samples: int, rate_hz: float, vocabulary: Vocabulary | None
+) -> Target:
+    """Return (class,) and the weights: a class is known where its code system is."""
+    del start, samples, rate_hz
+    assert vocabulary is not None
+    target, known = vocabulary.encode(entry.labels)
+    return target.astype(np.float32), known.astype(np.float32)
+
+
+def _span(low_s: float, high_s: float, start: int, samples: int, rate_hz: float) -> slice:
+    """Return the samples of the window from low_s to high_s, both included."""
+    low = int(np.ceil(low_s * rate_hz - 1e-6)) - start
+    high = int(np.floor(high_s * rate_hz + 1e-6)) - start + 1
+    return slice(min(max(low, 0), samples), min(max(high, 0), samples))

@@ -1,0 +1,136 @@
+"""Heads: features become logits, one module per task.
+
+Every head takes (features, signal, present, valid, covariates) and fits every backbone.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fascicle.models.blocks import FrameNorm, ResidualBlock, conv
+from fascicle.models.unet import STEM_STRIDE, Features
+
+
+class WavesHead(nn.Module):
+    """P / QRS / T / none for each sample of each lead: logits (batch, lead, class, sample).
+
+    A lead's own signal passes a stem that all leads share; the joint map is read through a
+    projection of its own per lead. So a mark follows its own lead, and knows the others.
+    """
+
+    def __init__(
+        self,
+        dense_channels: int,
+        leads: int = 12,
+        classes: int = 4,
+        width: int = 16,
+        kernel: int = 9,
+    ) -> None:
+        super().__init__()
+        self.leads, self.width = leads, width
+        self.joint = nn.Conv1d(dense_channels, leads * width, 1)
+        self.own = nn.Sequential(
+            conv(1, width, 11, stride=STEM_STRIDE), ResidualBlock(width, width, kernel)
+        )
+        self.mix = nn.Sequential(
+            ResidualBlock(2 * width, width, kernel),
+            FrameNorm(width),
+            nn.SiLU(),
+            nn.Conv1d(width, classes, 1),
+        )
+
+    def forward(
+        self,
+        features: Features,
+        signal: Tensor,
+        present: Tensor,
+        valid: Tensor,  # noqa: ARG002
+        covariates: Tensor,  # noqa: ARG002
+    ) -> Tensor:
+        """Return logits (batch, lead, class, sample); those of absent leads are 0."""
+        batch, leads, samples = signal.shape
+        joint = _resize(self.joint(features.dense), features.dense_samples_per_frame, STEM_STRIDE)
+        joint = joint.reshape(batch, leads, self.width, -1)[present]
+        own = self.own(signal[present].unsqueeze(1))
+        logits = self.mix(torch.cat([joint[..., : own.shape[-1]], own], dim=1))
+        logits = _resize(logits, STEM_STRIDE, 1)[..., :samples]
+        everywhere = logits.new_zeros(batch, leads, logits.shape[1], samples)
+        everywhere[present] = logits
+        return everywhere
+
+
+class BeatsHead(nn.Module):
+    """A beat here? and which? for each sample: logits (batch, 1 + kinds, sample)."""
+
+    def __init__(self, dense_channels: int, kinds: int = 5, width: int = 32, kernel: int = 5):
+        super().__init__()
+        self.net = nn.Sequential(
+            ResidualBlock(dense_channels, width, kernel),
+            FrameNorm(width),
+            nn.SiLU(),
+            nn.Conv1d(width, 1 + kinds, 1),
+        )
+
+    def forward(
+        self,
+        features: Features,
+        signal: Tensor,
+        present: Tensor,  # noqa: ARG002
+        valid: Tensor,  # noqa: ARG002
+        covariates: Tensor,  # noqa: ARG002
+    ) -> Tensor:
+        """Return logits (batch, 1 + kinds, sample): the beat's own first, then its kinds."""
+        logits = self.net(features.dense)
+        return _resize(logits, features.dense_samples_per_frame, 1)[..., : signal.shape[-1]]
+
+
+class DiagnosisHead(nn.Module):
+    """Independent logistic regressions on the pooled frames, with age and sex where known."""
+
+    def __init__(
+        self,
+        channels: int,
+        classes: int,
+        covariates: int = 4,
+        width: int = 256,
+        dropout: float = 0.3,
+    ) -> None:
+        super().__init__()
+        self.norm = FrameNorm(channels)
+        self.attention = nn.Conv1d(channels, 4, 1)
+        self.embed = nn.Linear(6 * channels + covariates, width)
+        self.dropout = nn.Dropout(dropout)
+        self.out = nn.Linear(width, classes)
+
+    def forward(
+        self,
+        features: Features,
+        signal: Tensor,  # noqa: ARG002
+        present: Tensor,  # noqa: ARG002
+        valid: Tensor,
+        covariates: Tensor,
+    ) -> Tensor:
+        """Return logits (batch, class) over the frames that are not padding."""
+        x = functional.silu(self.norm(features.frames)).float()
+        frame = torch.arange(x.shape[-1], device=x.device)
+        inside = (frame * features.samples_per_frame < valid.unsqueeze(-1)).unsqueeze(1)
+        low = torch.finfo(x.dtype).min
+        mean = (x * inside).sum(-1) / inside.sum(-1)
+        peak = x.masked_fill(~inside, low).amax(-1)
+        weight = self.attention(x).float().masked_fill(~inside, low).softmax(-1)
+        attended = torch.einsum("bhf,bcf->bhc", weight, x).flatten(1)
+        pooled = torch.cat([mean, peak, attended, covariates], dim=1)
+        return self.out(self.dropout(functional.silu(self.embed(self.dropout(pooled)))))
+
+
+def _resize(x: Tensor, samples_per_frame: int, wanted: int) -> Tensor:
+    """Return x on a finer or coarser frame grid; frame k stands at sample k * samples_per_frame."""
+    while samples_per_frame > wanted:
+        following = torch.cat([x[..., 1:], x[..., -1:]], dim=-1)
+        x = torch.stack([x, (x + following) / 2], dim=-1).flatten(-2)
+        samples_per_frame //= 2
+    if samples_per_frame < wanted:
+        x = x[..., :: wanted // samples_per_frame]
+    return x

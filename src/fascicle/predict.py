@@ -1,0 +1,275 @@
+"""A net and a record become arrays, and arrays become findings.
+
+This is the only place where logits become numpy. Long records pass the trunk in chunks that
+overlap by all that one output can see, so that the result is that of one pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fascicle.bundle import Bundle, default_bundle, read_bundle
+from fascicle.data.batch import encode_covariates
+from fascicle.decode.beats import find_beats
+from fascicle.decode.calibration import apply_temperature
+from fascicle.decode.consensus import consensus
+from fascicle.decode.delineation import delineate
+from fascicle.decode.intervals import intervals
+from fascicle.decode.stitch import cut, glue
+from fascicle.errors import BadRequest
+from fascicle.io.leads import derive
+from fascicle.models.network import Network
+from fascicle.models.unet import Features
+from fascicle.record import (
+    LEAD_SETS,
+    LEADS,
+    Beat,
+    Diagnosis,
+    Findings,
+    LeadQuality,
+    Record,
+    Signal,
+    Wave,
+)
+from fascicle.signal.chain import prepare
+from fascicle.signal.leads import select_leads, to_standard
+from fascicle.signal.quality import assess
+from fascicle.tasks import Outcome, Task
+
+Array = NDArray[np.float32]
+CHUNK_S = 60.0
+DIAGNOSIS_WINDOW_S = 10.0
+HEAD_REACH = 64
+"""Samples to each side that the heads see beyond the trunk's reach."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A record as the net sees it: signal (lead, sample) mV at the net's rate, and its covariates."""
+
+    signal: Signal
+    present: NDArray[np.bool_]
+    covariates: Array
+
+
+class Model:
+    """A bundle that is ready to read ECGs."""
+
+    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+        self.bundle = bundle
+        self.tasks = bundle.tasks()
+        self.network = bundle.network()
+        if threads is not None:
+            torch.set_num_threads(threads)
+
+    def analyze(self, record: Record, lead_set: str | None = None) -> Findings:
+        """Return the findings of one record.
+
+        Parameters
+        ----------
+        lead_set
+            Key of `record.LEAD_SETS`: use these leads only, chosen before any is derived.
+
+        Raises
+        ------
+        BadRequest
+            If the lead set is unknown, or the record has none of the leads.
+        """
+        record = choose_leads(record, lead_set)
+        quality = assess(record)
+        prepared = self.prepare(record, quality)
+        arrays = predict(self.network, self.tasks, prepared, self.bundle)
+        return assemble(record, quality, prepared, arrays, self.bundle, self.tasks)
+
+    def prepare(self, record: Record, quality: Mapping[str, LeadQuality] | None = None) -> Prepared:
+        """Return the record as the net sees it; leads that quality calls missing are left out."""
+        missing = {k for k, v in (quality or {}).items() if v.status == "missing"}
+        signal, present = to_standard(record)
+        present &= ~np.isin(LEADS, sorted(missing))
+        if not present.any():
+            raise BadRequest(
+                f"{record.name}: no usable standard lead among {', '.join(record.leads)}"
+            )
+        ready = np.zeros((len(LEADS), 0), dtype=np.float32)
+        used = prepare(signal[present], record.rate_hz, self.bundle.recipe.preprocessing)
+        ready = np.zeros((len(LEADS), used.shape[1]), dtype=np.float32)
+        ready[present] = used
+        return Prepared(ready, present, encode_covariates(record.age, record.sex))
+
+
+def load(path: str | Path | None = None, threads: int | None = None) -> Model:
+    """Return the model in a bundle file; without a path the one that ships with the package.
+
+    Parameters
+    ----------
+    threads
+        Threads that the net may use; None leaves it to torch.
+    """
+    return Model(read_bundle(default_bundle() if path is None else Path(path)), threads)
+
+
+def choose_leads(record: Record, lead_set: str | None) -> Record:
+    """Return the record with these leads only, and the limb leads that follow from I and II."""
+    if lead_set is not None:
+        if lead_set not in LEAD_SETS:
+            raise BadRequest(f"no lead set {lead_set!r}; known: {', '.join(LEAD_SETS)}")
+        wanted = [lead for lead in LEAD_SETS[lead_set] if lead in record.leads]
+        if not wanted:
+            raise BadRequest(
+                f"{record.name}: lead set {lead_set} needs one of "
+                f"{', '.join(LEAD_SETS[lead_set])}; the record has {', '.join(record.leads)}"
+            )
+        record = select_leads(record, wanted)
+    return derive(record)
+
+
+def predict(
+    network: Network,
+    tasks: Mapping[str, Task],
+    prepared: Prepared,
+    bundle: Bundle,
+    chunk_s: float = CHUNK_S,
+) -> dict[str, Array]:
+    """Return probabilities per task: waves (lead, 4, sample), beats (6, sample), diagnosis (class,).
+
+    Diagnoses of records longer than 15 s are the mean of the logits over ten-second windows.
+    """
+    logits = _logits(network, prepared, bundle.recipe.preprocessing.rate_hz, chunk_s)
+    arrays = {}
+    for name, task in tasks.items():
+        temperatures = bundle.temperatures.get(name)
+        if task.resolution == "record" and temperatures:
+            values = apply_temperature(
+                logits[name][None].astype(np.float64), np.asarray(temperatures)
+            )
+            arrays[name] = values[0]
+        else:
+            arrays[name] = task.activate(logits[name])
+    return arrays
+
+
+@torch.inference_mode()
+def _logits(
+    network: Network, prepared: Prepared, rate_hz: float, chunk_s: float
+) -> dict[str, Array]:
+    """Return the logits of one record; the trunk sees chunks, each head what it needs."""
+    samples = prepared.signal.shape[1]
+    frame = int(network.backbone.samples_per_frame)
+    overlap = 2 * frame * -(-(int(network.backbone.reach_samples) + HEAD_REACH) // frame)
+    chunk = max(frame * round(chunk_s * rate_hz / frame), 3 * overlap)
+    windows = cut(samples, chunk, overlap) if samples > chunk else cut(samples, samples, 0)
+    dense: dict[str, list[Array]] = {name: [] for name in network.heads if name != "diagnosis"}
+    frames: list[Tensor] = []
+    whole = len(windows) == 1
+    present = torch.from_numpy(prepared.present)[None]
+    covariates = torch.from_numpy(prepared.covariates)[None]
+    for window in windows:
+        piece = torch.from_numpy(prepared.signal[None, :, window.start : window.stop])
+        valid = torch.tensor([piece.shape[-1]])
+        features: Features = network.backbone(piece, present)
+        for name, pieces in dense.items():
+            made = network.heads[name](features, piece, present, valid, covariates)[0]
+            kept = slice(window.keep_start - window.start, window.keep_stop - window.start)
+            pieces.append(made.numpy() if whole else made[..., kept].numpy())
+        first, last = window.keep_start - window.start, window.keep_stop - window.start
+        frames.append(features.frames[..., first // frame : -(-last // frame)])
+    found = {name: np.concatenate(pieces, axis=-1) for name, pieces in dense.items()}
+    if "diagnosis" in network.heads:
+        deep = Features(torch.cat(frames, dim=-1), frame, torch.empty(0), 1)
+        head = network.heads["diagnosis"]
+        spans = _diagnosis_spans(samples, frame, rate_hz)
+        logits = [
+            head(
+                replace(deep, frames=deep.frames[..., a:b]),
+                torch.empty(0),
+                present,
+                torch.tensor([min(samples - a * frame, (b - a) * frame)]),
+                covariates,
+            )[0]
+            for a, b in spans
+        ]
+        found["diagnosis"] = torch.stack(logits).mean(0).numpy()
+    return found
+
+
+def _diagnosis_spans(samples: int, frame: int, rate_hz: float) -> list[tuple[int, int]]:
+    """Return frame spans of about ten seconds; up to 15 s the record is one span."""
+    frames = -(-samples // frame)
+    parts = max(round(samples / (DIAGNOSIS_WINDOW_S * rate_hz)), 1)
+    edges = np.linspace(0, frames, parts + 1).round().astype(int)
+    return [(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+
+
+def outcome(
+    prepared: Prepared, arrays: Mapping[str, Array], bundle: Bundle, leads: Sequence[str] = LEADS
+) -> Outcome:
+    """Return waves per lead, beats and decisions of one record's probabilities."""
+    rate_hz = bundle.recipe.preprocessing.rate_hz
+    waves: list[Wave] = []
+    for row, lead in enumerate(LEADS):
+        if "waves" in arrays and prepared.present[row] and lead in leads:
+            waves += delineate(arrays["waves"][row], rate_hz, lead, signal=prepared.signal[row])
+    beats: tuple[Beat, ...] = ()
+    if "beats" in arrays:
+        beats = find_beats(arrays["beats"][0], arrays["beats"][1:], rate_hz)
+    probabilities = arrays.get("diagnosis", np.zeros(0, np.float32))
+    thresholds = bundle.thresholds.get("diagnosis") or (0.5,) * len(probabilities)
+    return Outcome(tuple(waves), beats, probabilities, probabilities >= np.asarray(thresholds))
+
+
+def assemble(
+    record: Record,
+    quality: Mapping[str, LeadQuality],
+    prepared: Prepared,
+    arrays: Mapping[str, Array],
+    bundle: Bundle,
+    tasks: Mapping[str, Task],
+) -> Findings:
+    """Return the findings that these probabilities make."""
+    found = outcome(prepared, arrays, bundle)
+    by_lead = {lead: [w for w in found.waves if w.lead == lead] for lead in record.leads}
+    good = [lead for lead in record.leads if quality[lead].status == "good" and lead in LEADS]
+    usable = good or [lead for lead, there in zip(LEADS, prepared.present, strict=True) if there]
+    agreed = consensus({lead: by_lead.get(lead, []) for lead in usable}) if found.waves else ()
+    cleaned = {
+        lead: prepared.signal[row] for row, lead in enumerate(LEADS) if prepared.present[row]
+    }
+    rate_hz = bundle.recipe.preprocessing.rate_hz
+    measures, doubts = intervals(agreed, found.beats, cleaned, rate_hz)
+    return Findings(
+        name=record.name,
+        leads=record.leads,
+        rate_hz=record.rate_hz,
+        duration_s=record.duration_s,
+        age=record.age,
+        sex=record.sex,
+        bundle=bundle.info,
+        quality=dict(quality),
+        waves=(*agreed, *found.waves),
+        beats=found.beats,
+        intervals=measures,
+        diagnoses=_diagnoses(found, bundle, tasks),
+        warnings=(*record.warnings, *doubts),
+    )
+
+
+def _diagnoses(
+    found: Outcome, bundle: Bundle, tasks: Mapping[str, Task]
+) -> tuple[Diagnosis, ...]:
+    if "diagnosis" not in tasks:
+        return ()
+    terms = tasks["diagnosis"].vocabulary.terms
+    thresholds = bundle.thresholds.get("diagnosis") or (0.5,) * len(terms)
+    return tuple(
+        Diagnosis(term.code, term.system, term.name, float(probability), float(threshold))
+        for term, probability, threshold in zip(
+            terms, found.probabilities, thresholds, strict=True
+        )
+    )

@@ -1,0 +1,1 @@
+"""A recipe and data become weights: batches, steps, checkpoints. Resuming is exact."""

@@ -1,0 +1,237 @@
+"""From a recipe and data to a bundle: everything is put together here, in one visible place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from fascicle.bundle import Bundle, new_network, save_bundle
+from fascicle.data.batch import Group, encode_covariates
+from fascicle.data.pack import Entry, Pack
+from fascicle.data.packing import Progress, no_progress, pack_source
+from fascicle.data.splits import check_leaks, choose
+from fascicle.decode.calibration import apply_temperature, fit_temperatures
+from fascicle.decode.thresholds import fit_thresholds
+from fascicle.errors import BadData, BadRecipe
+from fascicle.labels import Vocabulary, challenge_classes, join, scp_statements, select, superclasses
+from fascicle.metrics.calibration import brier, calibration_error
+from fascicle.models.network import Network
+from fascicle.predict import Prepared, outcome, predict
+from fascicle.recipe import GroupRecipe, Recipe
+from fascicle.record import LEADS
+from fascicle.tasks import Outcome, Task, aim_of, make_task
+from fascicle.train.loop import Plan, train
+
+SYSTEMS: Mapping[str, Callable[[], Vocabulary]] = {
+    "PTB-XL superclass": superclasses,
+    "SCP-ECG": scp_statements,
+    "SNOMED-CT": challenge_classes,
+}
+"""Code systems whose classes a recipe can ask for."""
+
+Held = list[tuple[GroupRecipe, Pack, tuple[Entry, ...]]]
+
+
+def train_recipe(
+    recipe: Recipe,
+    data_dir: Path,
+    packs_dir: Path,
+    folder: Path,
+    *,
+    resume: bool = False,
+    packing: Progress = no_progress,
+    progress: Callable[[int, int, Mapping[str, float]], None] = lambda *_: None,
+) -> Path:
+    """Return the path of the bundle that this recipe trains, `folder`/bundle.safetensors.
+
+    Raises
+    ------
+    BadData
+        If the split leaks a patient, a source is missing, or a loss is not finite.
+    BadRecipe
+        If a group has no records, or a task no class.
+    """
+    _claim(folder, recipe, resume)
+    groups, held = open_groups(recipe, data_dir, packs_dir, packing)
+    tasks = make_tasks(recipe, groups)
+    torch.manual_seed(recipe.seed)
+    network = new_network(recipe, tasks)
+    header = {
+        "recipe": recipe.model_dump(mode="json"),
+        "vocabularies": {name: task.vocabulary.to_dict() for name, task in tasks.items()},
+    }
+    plan = Plan(
+        recipe, tasks, {n: aim_of(task) for n, task in tasks.items()}, groups, folder, header
+    )
+    blank = Bundle(recipe, {n: t.vocabulary for n, t in tasks.items()}, {}, {}, {})
+
+    def monitor(average: nn.Module) -> dict[str, float]:
+        assert isinstance(average, Network)
+        return watch(average.eval(), tasks, held, blank)
+
+    weights = train(network, plan, monitor, resume=resume, progress=progress)
+    assert isinstance(weights, Network)
+    bundle = replace(blank, weights=weights.state_dict(), card=_card(recipe, groups, held))
+    path = folder / "bundle.safetensors"
+    save_bundle(calibrate(bundle, weights, held), path)
+    return path
+
+
+def open_groups(
+    recipe: Recipe, data_dir: Path, packs_dir: Path, packing: Progress = no_progress
+) -> tuple[list[Group], Held]:
+    """Return what is trained on, and what is held out for validation, leak-checked."""
+    groups: list[Group] = []
+    held: Held = []
+    for settings in recipe.groups:
+        pack = pack_source(settings.source, data_dir, packs_dir, recipe.preprocessing, packing)
+        entries = choose(pack.entries, settings.folds)
+        entries = tuple(e for e in entries if e.fold not in settings.validate_folds)
+        if not entries:
+            raise BadRecipe(f"group {settings.source}: folds {settings.folds} hold no record")
+        groups.append(Group(pack, entries, settings.tasks, settings.rows, settings.rare_beats))
+        if settings.validate_folds:
+            held.append((settings, pack, choose(pack.entries, settings.validate_folds)))
+    trained = [entry for group in groups for entry in group.entries]
+    check_leaks(trained, [entry for _, _, entries in held for entry in entries])
+    return groups, held
+
+
+def make_tasks(recipe: Recipe, groups: Sequence[Group]) -> dict[str, Task]:
+    """Return the recipe's tasks; a diagnosis has the classes with enough training positives."""
+    tasks = {}
+    for name, settings in recipe.tasks.items():
+        vocabulary = None
+        if settings.systems:
+            unknown = set(settings.systems) - set(SYSTEMS)
+            if unknown:
+                raise BadRecipe(
+                    f"tasks.{name}.systems: {', '.join(sorted(unknown))} not among "
+                    f"{', '.join(SYSTEMS)}"
+                )
+            every = join(*(SYSTEMS[system]() for system in settings.systems))
+            labels = [e.labels for g in groups if name in g.tasks for e in g.entries]
+            counts = np.sum([every.encode(label)[0] for label in labels], axis=0)
+            enough = [
+                (term.system, term.code)
+                for term, count in zip(every.terms, counts, strict=True)
+                if count >= settings.min_positives
+            ]
+            if not enough:
+                raise BadRecipe(f"tasks.{name}: no class has {settings.min_positives} positives")
+            vocabulary = select(every, enough)
+        tasks[name] = make_task(name, vocabulary)
+    return tasks
+
+
+def read_entry(pack: Pack, entry: Entry) -> Prepared:
+    """Return a whole packed record as the net sees it."""
+    signal = np.zeros((len(LEADS), entry.samples), dtype=np.float32)
+    pack.window(entry, 0, entry.samples, signal)
+    return Prepared(
+        signal, np.isin(LEADS, entry.leads), encode_covariates(entry.age, entry.sex)
+    )
+
+
+def find_all(
+    network: Network, tasks: Mapping[str, Task], pack: Pack, entries: Iterable[Entry], bundle: Bundle
+) -> list[Outcome]:
+    """Return the outcome of each packed record."""
+    found = []
+    for entry in entries:
+        prepared = read_entry(pack, entry)
+        found.append(outcome(prepared, predict(network, tasks, prepared, bundle), bundle))
+    return found
+
+
+def watch(
+    network: Network, tasks: Mapping[str, Task], held: Held, bundle: Bundle
+) -> dict[str, float]:
+    """Return each task's monitor on the held-out records, and their mean as "monitor"."""
+    scores: dict[str, float] = {}
+    for settings, pack, entries in held:
+        wanted = {name: tasks[name] for name in settings.tasks}
+        found = find_all(network, tasks, pack, entries, bundle)
+        for task in wanted.values():
+            value = task.score(entries, found, task.vocabulary, None).get(task.monitor)
+            if value is not None and np.isfinite(value):
+                scores[f"{settings.source}.{task.monitor}"] = value
+    return {**scores, "monitor": float(np.mean(list(scores.values())))} if scores else {}
+
+
+def calibrate(bundle: Bundle, network: Network, held: Held) -> Bundle:
+    """Return the bundle with temperatures and thresholds fitted on the held-out records."""
+    tasks = bundle.tasks()
+    if "diagnosis" not in tasks:
+        return bundle
+    vocabulary = tasks["diagnosis"].vocabulary
+    rows = [
+        (entry, found)
+        for settings, pack, entries in held
+        if "diagnosis" in settings.tasks
+        for entry, found in zip(
+            entries, find_all(network, tasks, pack, entries, bundle), strict=True
+        )
+    ]
+    if not rows:
+        return bundle
+    encoded = [vocabulary.encode(entry.labels) for entry, _ in rows]
+    labels = np.stack([target > 0 for target, _ in encoded])
+    known = np.stack([mask for _, mask in encoded])
+    before = np.stack([found.probabilities for _, found in rows]).astype(np.float64)
+    clipped = np.clip(before, 1e-7, 1 - 1e-7)
+    logits = np.log(clipped / (1 - clipped))
+    temperatures = fit_temperatures(labels, logits, known)
+    after = apply_temperature(logits, temperatures).astype(np.float64)
+    thresholds = fit_thresholds(labels, after, known)
+    calibration = {
+        "records": len(rows),
+        "brier_before": float(np.nanmean(brier(labels, before, known))),
+        "brier_after": float(np.nanmean(brier(labels, after, known))),
+        "calibration_error_before": float(np.nanmean(calibration_error(labels, before, known))),
+        "calibration_error_after": float(np.nanmean(calibration_error(labels, after, known))),
+    }
+    return replace(
+        bundle,
+        temperatures={**bundle.temperatures, "diagnosis": tuple(map(float, temperatures))},
+        thresholds={**bundle.thresholds, "diagnosis": tuple(map(float, thresholds))},
+        card={**bundle.card, "calibration": calibration},
+    )
+
+
+def _claim(folder: Path, recipe: Recipe, resume: bool) -> None:
+    """Refuse to write over another training."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not resume and (folder / "checkpoint.safetensors").exists():
+        raise BadData(f"{folder}: holds a training already; go on with --resume or choose another")
+    (folder / "recipe.json").write_text(json.dumps(recipe.model_dump(mode="json"), indent=1))
+
+
+def _card(recipe: Recipe, groups: Sequence[Group], held: Held) -> dict[str, Any]:
+    return {
+        "trained_on": [
+            {
+                "source": settings.source,
+                "folds": settings.folds and list(settings.folds),
+                "records": len(group.entries),
+                "tasks": list(group.tasks),
+            }
+            for settings, group in zip(recipe.groups, groups, strict=True)
+        ],
+        "validated_on": [
+            {
+                "source": settings.source,
+                "folds": list(settings.validate_folds),
+                "records": len(entries),
+            }
+            for settings, _, entries in held
+        ],
+        "scores": [],
+    }

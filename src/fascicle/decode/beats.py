@@ -9,7 +9,7 @@ from scipy.signal import find_peaks
 from fascicle.record import BEAT_KINDS, Beat
 
 BUMP_S = 0.04
-"""The net is taught a bump that reaches this far to both sides of an R peak."""
+"""The net is taught a bump that falls to a seventh this far to both sides of an R peak."""
 
 
 def find_beats(

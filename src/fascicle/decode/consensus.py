@@ -30,7 +30,7 @@ class _Marks(NamedTuple):
 
 
 def consensus(
-    waves: Mapping[str, Sequence[Wave]], share: float = 1 / 3, stray: float = 0.1
+    waves: Mapping[str, Sequence[Wave]], share: float = 0.5, stray: float = 0.1
 ) -> tuple[Wave, ...]:
     """Return the waves that the leads agree on, with lead None, in order of time.
 
@@ -39,8 +39,8 @@ def consensus(
     waves
         Good leads and their waves; a good lead without waves must be there too: it counts.
     share
-        A wave stands where at least this share of the leads show it, rounded up: 4 of 12, 2 of 6,
-        1 of 3, 2 or 1. Below one half because a wave can be flat in half of the leads.
+        A wave stands where at least this share of the leads show it, rounded up: 6 of 12, 2 of 3,
+        1 of 2, 1 of 1. In LUDB cardiologists mark 99 % of waves in at least 8 of 12 leads.
     stray
         Share of the leads left out at the early and at the late end, in 0..0.5: the onset is this
         quantile of the onsets, the offset its counterpart, linear between leads.
@@ -107,7 +107,7 @@ def _cores(marks: _Marks, need: int) -> tuple[Floats, Floats]:
     """Return start and stop of the stretches in which at least `need` leads show the wave."""
     time = np.concatenate([marks.onset, marks.offset])
     step = np.repeat([1, -1], marks.onset.size)
-    order = np.lexsort((-step, time))  # at one time, onsets first: waves that touch overlap
+    order = np.lexsort((step, time))  # at one time, offsets first: to touch is not to overlap
     time, cover = time[order], np.cumsum(step[order])
     over = np.concatenate([[False], cover >= need])
     change = over[1:] != over[:-1]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fascicle.decode.axis import frontal_axis
-from fascicle.record import INTERVALS, Beat, Measure, Wave, WaveKind
+from fascicle.record import INTERVALS, WAVE_KINDS, Beat, Measure, Wave, WaveKind
 
 Floats = NDArray[np.float64]
 
@@ -24,6 +24,7 @@ LONGEST_QT_S = 0.8
 REACH_S = 0.1  # an R peak may lie this far outside the QRS that it belongs to
 UNSTEADY_PR_MS = 40.0
 BESIDE_NORMAL = ("V", "F", "Q")
+ONLY_ABERRANT = "every beat is ventricular, fusion or paced"
 
 
 class _Spans(NamedTuple):
@@ -45,7 +46,8 @@ def intervals(
         Consensus waves (lead None); others are left out.
     beats
         Beats with their classes. Ventricular, fusion and paced beats (V, F, Q) count for rate and
-        RR only, unless there are no others. Without beats each QRS counts as a normal beat.
+        RR only; if there are no others QRS, QT and axis are theirs, and P and PR are refused.
+        Without beats each QRS counts as a normal beat.
     signal
         Cleaned leads by name, mV, (sample,); the axis needs I and aVF. Waves that touch an end of
         the record are not measured.
@@ -53,22 +55,22 @@ def intervals(
         Samples per second of `signal`.
     """
     warnings: list[str] = []
-    duration_s = max((row.size / rate_hz for row in signal.values()), default=math.inf)
-    spans = {kind: _spans(waves, kind) for kind in ("P", "QRS", "T")}
+    samples = max((row.size for row in signal.values()), default=math.inf)
+    inner = (1.5 / rate_hz, (samples - 2.5) / rate_hz)  # one sample away from both ends
+    spans = {kind: _spans(waves, kind, inner) for kind in WAVE_KINDS}
     times, aberrant = _beat_times(waves, beats, warnings)
     found: dict[str, Measure | None] = dict.fromkeys(INTERVALS)
     found |= _rates(times, warnings)
     qrs = _measured_qrs(spans["QRS"], times, aberrant, warnings)
-    whole = (spans["QRS"].onset[qrs] > 1.5 / rate_hz) & (
-        spans["QRS"].offset[qrs] < duration_s - 2.5 / rate_hz
-    )
-    qrs = qrs[whole]
     if qrs.size:
         found["qrs_ms"] = _measure(1000 * (spans["QRS"].offset - spans["QRS"].onset)[qrs])
     else:
         warnings.append("qrs_ms: no whole QRS that belongs to a beat")
-    found |= _atrial(spans, qrs, 1.5 / rate_hz, warnings)
-    found |= _repolarisation(spans, qrs, duration_s - 2.5 / rate_hz, found["rr_ms"], warnings)
+    if aberrant.size and aberrant.all():
+        found |= _refused(("p_ms", "pr_ms"), ONLY_ABERRANT, warnings)
+    else:
+        found |= _atrial(spans, qrs, warnings)
+    found |= _repolarisation(spans, qrs, found["rr_ms"], warnings)
     axis, reason = frontal_axis(signal, rate_hz, spans["QRS"].onset[qrs], spans["QRS"].offset[qrs])
     found["axis_deg"] = axis
     if reason:
@@ -90,7 +92,8 @@ def corrected_qt_ms(qt_ms: Floats, rr_ms: float) -> dict[str, Floats]:
     }
 
 
-def _spans(waves: Sequence[Wave], kind: WaveKind) -> _Spans:
+def _spans(waves: Sequence[Wave], kind: WaveKind, inner: tuple[float, float]) -> _Spans:
+    """Return the consensus waves of a kind that lie inside `inner`, in order of time."""
     rows = sorted(
         (wave.onset_s, wave.offset_s)
         for wave in waves
@@ -98,6 +101,7 @@ def _spans(waves: Sequence[Wave], kind: WaveKind) -> _Spans:
         and wave.kind == kind
         and wave.onset_s is not None
         and wave.offset_s is not None
+        and inner[0] < wave.onset_s < wave.offset_s < inner[1]
     )
     table = np.array(rows, dtype=np.float64).reshape(-1, 2)
     return _Spans(table[:, 0], table[:, 1])
@@ -155,14 +159,14 @@ def _measured_qrs(
     beat = np.where(nearer, before, after)
     near = (times[beat] >= qrs.onset - REACH_S) & (times[beat] <= qrs.offset + REACH_S)
     normal = np.flatnonzero(near & ~aberrant[beat])
-    if normal.size or not near.any():
+    if not (aberrant.all() and near.any()):
         return normal
-    warnings.append("intervals: every beat is ventricular, fusion or paced; these were measured")
+    warnings.append(f"intervals: {ONLY_ABERRANT}; these were measured")
     return np.flatnonzero(near)
 
 
 def _atrial(
-    spans: Mapping[str, _Spans], qrs: NDArray[np.intp], earliest_s: float, warnings: list[str]
+    spans: Mapping[WaveKind, _Spans], qrs: NDArray[np.intp], warnings: list[str]
 ) -> dict[str, Measure | None]:
     """Return P duration and PR, from the last P before each measured QRS."""
     p, ventricle = spans["P"], spans["QRS"]
@@ -173,8 +177,7 @@ def _atrial(
     if p.onset.size:
         start = p.onset[np.maximum(last, 0)]
         pr_s = onset - start
-        mine &= (start > earliest_s) & (start >= previous_end)
-        mine &= (pr_s >= SHORTEST_PR_S) & (pr_s <= LONGEST_PR_S)
+        mine &= (start >= previous_end) & (pr_s >= SHORTEST_PR_S) & (pr_s <= LONGEST_PR_S)
     if qrs.size == 0 or 2 * mine.sum() < qrs.size:
         reason = f"a P wave leads to {mine.sum()} of {qrs.size} beats, under half"
         return _refused(("p_ms", "pr_ms"), reason, warnings)
@@ -186,9 +189,8 @@ def _atrial(
 
 
 def _repolarisation(
-    spans: Mapping[str, _Spans],
+    spans: Mapping[WaveKind, _Spans],
     qrs: NDArray[np.intp],
-    latest_s: float,
     rr_ms: Measure | None,
     warnings: list[str],
 ) -> dict[str, Measure | None]:
@@ -206,8 +208,7 @@ def _repolarisation(
     if t.onset.size:
         index = np.minimum(first, t.onset.size - 1)
         qt_s = t.offset[index] - onset
-        mine &= (t.onset[index] < next_onset) & (t.offset[index] < latest_s)
-        mine &= qt_s <= LONGEST_QT_S
+        mine &= (t.onset[index] < next_onset) & (qt_s <= LONGEST_QT_S)
     if qrs.size == 0 or 2 * mine.sum() < qrs.size:
         reason = f"a T wave follows {mine.sum()} of {qrs.size} beats, under half"
         return _refused(("qt_ms", *keys), reason, warnings)

@@ -68,17 +68,12 @@ def spaced(
     The heaviest stays and removes what is too close to it, then the next heaviest, and so on.
     """
     keep = np.ones(start.size, dtype=bool)
-    while True:
-        left = np.flatnonzero(keep)
-        close = np.diff(start[left]) < distance
-        if not close.any():
-            return keep
-        heavier = weight[left[:-1]] >= weight[left[1:]]
-        beaten = np.zeros(left.size, dtype=bool)
-        beaten[1:] = close & heavier
-        beaten[:-1] |= close & ~heavier
-        winner = ~beaten
-        removed = np.zeros(left.size, dtype=bool)
-        removed[1:] = close & winner[:-1]
-        removed[:-1] |= close & winner[1:]
-        keep[left[removed]] = False
+    close = np.diff(start) < distance
+    crowded = np.flatnonzero(np.append(close, False) | np.concatenate([[False], close]))
+    low = np.searchsorted(start, start - distance, side="right")
+    high = np.searchsorted(start, start + distance, side="left")
+    for index in crowded[np.argsort(-weight[crowded], kind="stable")]:
+        if keep[index]:
+            keep[low[index] : high[index]] = False
+            keep[index] = True
+    return keep

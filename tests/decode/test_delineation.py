@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fascicle.decode.delineation import NO_RULES, Rules, delineate, without
+from fascicle.record import Wave
+
+RATE_HZ = 250.0
+COLUMNS = {
+    ".": (0.91, 0.03, 0.03, 0.03),
+    "P": (0.03, 0.91, 0.03, 0.03),
+    "Q": (0.03, 0.03, 0.91, 0.03),
+    "T": (0.03, 0.03, 0.03, 0.91),
+    "p": (0.05, 0.60, 0.00, 0.35),  # P, but T is likely
+    "t": (0.05, 0.35, 0.00, 0.60),  # T, but P is likely
+    "?": (0.32, 0.44, 0.00, 0.24),  # P, hardly
+}
+
+
+def spell(text: str) -> np.ndarray:
+    """Return the map of a text in which a letter stands for 20 ms (5 samples)."""
+    return np.repeat(np.array([COLUMNS[letter] for letter in text], np.float32).T, 5, axis=1)
+
+
+def kinds(waves: tuple[Wave, ...]) -> str:
+    return " ".join(wave.kind for wave in waves)
+
+
+def bounds(waves: tuple[Wave, ...] | list[Wave]) -> np.ndarray:
+    return np.array([(wave.onset_s, wave.offset_s) for wave in waves])
+
+
+@pytest.mark.parametrize("bpm", [30, 45, 60, 90, 120, 150, 180, 220])
+@pytest.mark.parametrize("rate_hz", [100.0, 250.0, 500.0])
+def test_known_waves_come_back(
+    bpm: int, rate_hz: float, draw: Callable[..., np.ndarray], sinus: Callable[..., list[Wave]]
+) -> None:
+    truth = sinus(bpm, 10)
+    found = delineate(draw(truth, round(10 * rate_hz), rate_hz), rate_hz, "II")
+    assert [wave.kind for wave in found] == [wave.kind for wave in truth]
+    assert np.abs(bounds(found) - bounds(truth)).max() <= 1.0 / rate_hz
+    assert {wave.lead for wave in found} == {"II"}
+
+
+def test_boundaries_lie_between_samples(
+    draw: Callable[..., np.ndarray], sinus: Callable[..., list[Wave]]
+) -> None:
+    truth = sinus(71, 60)
+    error = bounds(delineate(draw(truth, 15000, RATE_HZ), RATE_HZ, "II")) - bounds(truth)
+    coarse = bounds(delineate(draw(truth, 15000, RATE_HZ), RATE_HZ, "II", without("refine")))
+    assert np.abs(error.mean(axis=0)).max() < 0.1 / RATE_HZ  # no bias, unlike whole samples
+    assert np.abs((coarse - bounds(truth)).mean(axis=0)).min() > 0.3 / RATE_HZ
+
+
+def test_a_boundary_is_where_the_class_loses_its_lead() -> None:
+    p = np.array([0.0, 0.1, 0.4, 0.8, 0.9, 0.9, 0.9, 0.9, 0.9, 0.6, 0.3, 0.0], np.float32)
+    probabilities = np.stack([1 - p, p, 0 * p, 0 * p])
+    (wave,) = delineate(probabilities, 100.0, "I")
+    assert wave.onset_s == pytest.approx(0.0225, abs=1e-6)
+    assert wave.offset_s == pytest.approx(0.09 + 0.01 / 3, abs=1e-6)
+    assert wave.peak_s == pytest.approx(((wave.onset_s or 0) + (wave.offset_s or 0)) / 2)
+    assert wave.probability == pytest.approx(p[3:10].mean(), abs=1e-6)
+
+
+# each rule: the field, a text that needs it, what is found with it and without it
+CASES = [
+    ("merge_p_s", "...PP.PP...QQQQ...", "P QRS", "P P QRS"),
+    ("merge_qrs_s", "...QQ.QQ...TTTT...", "QRS T", "QRS QRS T"),
+    ("merge_t_s", "...QQQ...TTT..TTT...", "QRS T", "QRS T T"),
+    ("min_p_s", "...P......QQQQ...", "QRS", "P QRS"),
+    ("min_qrs_s", "...QQQQ..........Q...", "QRS", "QRS QRS"),
+    ("min_t_s", "...QQQQ....TT...", "QRS", "QRS T"),
+    ("min_probability", "...????....QQQQ...", "QRS", "P QRS"),
+    ("qrs_distance_s", "...QQQQ...QQ.....", "QRS", "QRS QRS"),
+    ("relabel_probability", "QQQQ..ppppp..........QQQQ", "QRS T QRS", "QRS P QRS"),
+    ("one_t", "...QQQQ..TTTTTT.....TTT....", "QRS T", "QRS T T"),
+    ("st_probability", "QQQQ..ppp....TTTTTT.....", "QRS T", "QRS P T"),
+    ("p_distance_s", "...PPPP...PPP...QQQQ", "P QRS", "P P QRS"),
+]
+
+
+@pytest.mark.parametrize(("rule", "text", "on", "off"), CASES, ids=[case[0] for case in CASES])
+def test_each_rule_does_what_it_says(rule: str, text: str, on: str, off: str) -> None:
+    others_off = Rules(
+        **{
+            field.name: getattr(Rules() if field.name == rule else NO_RULES, field.name)
+            for field in fields(Rules)
+        }
+    )
+    assert kinds(delineate(spell(text), RATE_HZ, "I", others_off)) == on
+    assert kinds(delineate(spell(text), RATE_HZ, "I", NO_RULES)) == off
+
+
+def test_every_rule_has_a_case() -> None:
+    assert {case[0] for case in CASES} | {"refine"} == {field.name for field in fields(Rules)}
+    for field in fields(Rules):
+        assert without(field.name) != Rules()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("QQQQ..TTTTTT......PPPP..QQQQ", "QRS T P QRS"),
+        ("QQQQ..TTTTTT............QQQQ", "QRS T QRS"),  # AF: no P is an answer
+        ("QQQQ............PPPP....QQQQ", "QRS P QRS"),  # a single T is missing
+        ("QQQQ..........tttt..QQQQ", "QRS P QRS"),  # a T just before a QRS is a P
+        ("QQQQ..........TTTT..QQQQ", "QRS T QRS"),  # but not against the net's opinion
+        ("QQQQ..TTTTTT.....tttt..QQQQ", "QRS T P QRS"),  # the second T is a P
+        ("QQQQ.TTTTT...........PPPP..............PPPP......QQQQ", "QRS T P P QRS"),  # AV block
+        ("QQQQ..PPPP....TTTTTT.....QQQQ", "QRS P T QRS"),  # dissociation, P in the ST segment
+        ("QQQQ..TTTP.TTTT......QQQQ", "QRS T QRS"),  # a biphasic T with a doubtful middle
+        ("PPPP...........PPPP.....", "P P"),  # atria without ventricles
+        ("TTTTTT......PPPP..QQQQ", "T P QRS"),  # the record begins inside a beat
+        ("QQTQQ..TTTTTT", "QRS T"),
+        (".", ""),
+    ],
+)
+def test_waves_of_a_beat(text: str, expected: str) -> None:
+    assert kinds(delineate(spell(text), RATE_HZ, "I")) == expected
+
+
+def test_merging_never_crosses_a_qrs() -> None:
+    loose = Rules(merge_p_s=1.0, merge_t_s=1.0, p_distance_s=0)
+    text = "PPP..QQQ..TTT......PPP..QQQ..TTT"
+    assert kinds(delineate(spell(text), RATE_HZ, "I", loose)) == "P QRS T P QRS T"
+
+
+def test_the_peak_is_the_largest_deflection_from_the_chord() -> None:
+    probabilities = spell("....TTTTTTTT....")
+    signal = np.linspace(0, 5, 80, dtype=np.float32)  # a drift must not draw the peak to the end
+    signal[35:38] -= 0.5
+    signal[36] -= 0.1
+    (wave,) = delineate(probabilities, RATE_HZ, "I", signal=signal)
+    assert wave.peak_s == 36 / RATE_HZ
+
+
+def test_a_signal_without_samples_still_has_peaks() -> None:
+    signal = np.full(80, np.nan, dtype=np.float32)
+    (wave,) = delineate(spell("....TTTTTTTT...."), RATE_HZ, "I", signal=signal)
+    assert wave.onset_s is not None
+    assert wave.offset_s is not None
+    assert wave.peak_s is not None
+    assert wave.onset_s <= wave.peak_s <= wave.offset_s
+
+
+@pytest.mark.parametrize("samples", [0, 1, 2])
+def test_very_short_records(samples: int) -> None:
+    probabilities = np.zeros((4, samples), dtype=np.float32)
+    probabilities[2] = 1
+    assert delineate(probabilities, RATE_HZ, "I") == ()
+    found = delineate(probabilities, RATE_HZ, "I", NO_RULES, np.zeros(samples, np.float32))
+    assert len(found) == min(samples, 1)
+
+
+def test_a_wave_may_fill_the_record() -> None:
+    probabilities = np.zeros((4, 50), dtype=np.float32)
+    probabilities[3] = 1
+    assert delineate(probabilities, RATE_HZ, "I") == (Wave("I", "T", 0.0, 24.5 / 250, 49 / 250),)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 400), st.floats(0.1, 5), st.booleans())
+def test_any_map_gives_ordered_waves(seed: int, samples: int, heat: float, rules: bool) -> None:
+    generator = np.random.default_rng(seed)
+    walk = generator.normal(size=(4, samples)).cumsum(axis=1) * heat
+    scores = np.exp(walk - walk.max(axis=0))
+    probabilities = (scores / scores.sum(axis=0)).astype(np.float32)
+    signal = generator.normal(size=samples).astype(np.float32)
+    chosen = Rules() if rules else NO_RULES
+    before = 0.0
+    t_since_qrs = 0
+    seen_qrs = False
+    for wave in delineate(probabilities, RATE_HZ, "I", chosen, signal):
+        assert wave.onset_s is not None
+        assert wave.peak_s is not None
+        assert wave.offset_s is not None
+        assert before <= wave.onset_s + 1e-9
+        assert wave.onset_s <= wave.peak_s <= wave.offset_s <= (samples - 1) / RATE_HZ
+        assert 0 <= wave.probability <= 1
+        before = wave.offset_s
+        seen_qrs |= wave.kind == "QRS"
+        t_since_qrs = 0 if wave.kind == "QRS" else t_since_qrs + (wave.kind == "T")
+        assert not (rules and seen_qrs and t_since_qrs > 1)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "rate_hz", "samples"),
+    [
+        (np.zeros((3, 10)), 250.0, None),
+        (np.zeros(10), 250.0, None),
+        (np.zeros((4, 10)), 0.0, None),
+        (np.zeros((4, 10)), float("nan"), None),
+        (np.full((4, 10), np.nan), 250.0, None),
+        (np.full((4, 10), 3.0), 250.0, None),
+        (np.full((4, 10), -1.0), 250.0, None),
+        (np.zeros((4, 10)), 250.0, 9),
+    ],
+)
+def test_what_cannot_be_right_is_refused(
+    probabilities: np.ndarray, rate_hz: float, samples: int | None
+) -> None:
+    signal = None if samples is None else np.zeros(samples, np.float32)
+    with pytest.raises(ValueError):
+        delineate(probabilities.astype(np.float32), rate_hz, "I", signal=signal)

@@ -96,6 +96,15 @@ def test_p_yields_to_qrs_and_meets_t_in_the_middle() -> None:
     ]
 
 
+def test_a_wave_that_others_cover_is_left_out() -> None:
+    waves = {"I": [wave(0.7, 0.8, "P"), wave(0.77, 0.79)], "II": [wave(0.75, 0.78, "T")]}
+    found = consensus(waves, stray=0)
+    assert [(w.kind, w.onset_s, w.offset_s) for w in found] == [
+        ("P", 0.7, 0.77),
+        ("QRS", 0.77, 0.79),
+    ]
+
+
 def test_nothing_in_nothing_out() -> None:
     assert consensus({}) == ()
     assert consensus({"I": [], "II": []}) == ()

@@ -144,14 +144,16 @@ def _apart(waves: list[Wave]) -> tuple[Wave, ...]:
     """Return the waves without overlap: a P or T yields to a QRS, P and T meet in the middle."""
     kept: list[Wave] = []
     for wave in waves:
-        if kept and _end(kept[-1]) > _begin(wave):
+        rest: Wave | None = wave
+        while rest and kept and _end(kept[-1]) > _begin(rest):
             before = kept.pop()
-            border = _border(before, wave)
+            border = _border(before, rest)
             earlier = _trim(before, _begin(before), min(_end(before), border))
-            later = _trim(wave, max(_begin(wave), border), _end(wave))
-            kept += [part for part in (earlier, later) if part is not None]
-        else:
-            kept.append(wave)
+            rest = _trim(rest, max(_begin(rest), border), _end(rest))
+            if earlier:
+                kept.append(earlier)
+        if rest:
+            kept.append(rest)
     return tuple(kept)
 
 

@@ -134,17 +134,9 @@ def boundary_counts(
     ValueError
         If waves of several leads come together, or a reference mark lies outside the span.
     """
-    for name, waves in (("reference", reference_waves), ("estimate", estimate_waves)):
-        if len({wave.lead for wave in waves}) > 1:
-            leads = sorted({str(wave.lead) for wave in waves})
-            raise ValueError(f"{name} waves must be of one lead, not of {', '.join(leads)}")
-    marked = annotated_span(reference_waves)
+    _validate_waves(reference_waves, estimate_waves, span)
     if span is None:
-        if marked is not None:
-            raise ValueError(f"span is None, but the reference has marks from {marked[0]} s on")
         return {boundary: Counts(0, 0, 0) for boundary in BOUNDARIES}
-    if not span[0] <= span[1] or (marked and not span[0] <= marked[0] <= marked[1] <= span[1]):
-        raise ValueError(f"reference marks {marked} must lie inside an ordered span, not {span}")
     counts = {}
     for kind, side in BOUNDARIES:
         wanted = [wave for wave in reference_waves if wave.kind == kind]
@@ -153,13 +145,29 @@ def boundary_counts(
     return counts
 
 
+def _validate_waves(
+    reference_waves: Sequence[Wave], estimate_waves: Sequence[Wave], span: Span | None
+) -> None:
+    for name, waves in (("reference", reference_waves), ("estimate", estimate_waves)):
+        leads = sorted({str(wave.lead) for wave in waves})
+        if len(leads) > 1:
+            raise ValueError(f"{name} waves must be of one lead, not of {', '.join(leads)}")
+    marked = annotated_span(reference_waves)
+    if span is None:
+        if marked is not None:
+            raise ValueError(f"span is None, but the reference has marks from {marked[0]} s on")
+    elif not span[0] <= span[1] or (marked and not span[0] <= marked[0] <= marked[1] <= span[1]):
+        raise ValueError(f"reference marks {marked} must lie inside an ordered span, not {span}")
+
+
 def _count_boundary(
     wanted: list[Wave], found: list[Wave], side: Side, tolerance_s: float, span: Span
 ) -> Counts:
     """Count one boundary of one kind of wave in one lead."""
     reference = np.sort([time for wave in wanted if (time := _time(wave, side)) is not None])
     timed = [(time, wave) for wave in found if (time := _time(wave, side)) is not None]
-    timed = [t for t in timed if span[0] - MARGIN_S <= t[0] <= span[1] + MARGIN_S]
+    margin = MARGIN_S + _TICK_S
+    timed = [pair for pair in timed if span[0] - margin <= pair[0] <= span[1] + margin]
     timed.sort(key=lambda pair: pair[0])
     estimate = np.array([time for time, _ in timed])
     rows, columns = match_times(reference, estimate, tolerance_s)

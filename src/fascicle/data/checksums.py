@@ -11,6 +11,8 @@ from types import MappingProxyType
 from fascicle.errors import BadData
 
 SUMS = "SHA256SUMS.txt"
+MAX_PATH = 1024
+MAX_PART_BYTES = 250  # ".part" must still fit
 LINE = re.compile(r"([0-9a-fA-F]{64}) [ *]?(\S.*)")
 
 
@@ -20,7 +22,8 @@ def parse_checksums(text: str, where: str) -> Mapping[str, str]:
     Raises
     ------
     BadData
-        If a line has another form, a path would lead out of the folder or comes with two hashes.
+        If a line has another form, or a path is not plain and inside the folder or has two
+        hashes.
     """
     sums: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), start=1):
@@ -32,8 +35,8 @@ def parse_checksums(text: str, where: str) -> Mapping[str, str]:
                 f"{where} line {number}: expected a SHA-256 and a path, got {line[:80]!r}"
             )
         digest, path = match[1].lower(), match[2].removeprefix("./")
-        if not stays_inside(path):
-            raise BadData(f"{where} line {number}: path {path[:80]!r} leads out of the folder")
+        if not is_plain_path(path):
+            raise BadData(f"{where} line {number}: {path[:80]!r} is no plain path in the folder")
         if sums.setdefault(path, digest) != digest:
             raise BadData(f"{where} line {number}: {path} has two different hashes")
     if not sums:
@@ -41,11 +44,13 @@ def parse_checksums(text: str, where: str) -> Mapping[str, str]:
     return MappingProxyType(sums)
 
 
-def stays_inside(path: str) -> bool:
+def is_plain_path(path: str) -> bool:
     """Return whether a relative path names a file below its folder, on every operating system."""
     parts = PurePosixPath(path).parts
     strange = any(character in path for character in '\\:*?"<>|') or not path.isprintable()
-    return bool(parts) and not strange and not path.startswith("/") and ".." not in parts
+    too_long = len(path) > MAX_PATH or any(len(part.encode()) > MAX_PART_BYTES for part in parts)
+    outside = path.startswith("/") or ".." in parts
+    return bool(parts) and not (strange or too_long or outside)
 
 
 def sha256_of(path: Path) -> str:

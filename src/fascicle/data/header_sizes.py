@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from fascicle.data.checksums import stays_inside
+from fascicle.data.checksums import is_plain_path
 from fascicle.errors import BadData
 
 SIGNAL_FORMAT = re.compile(r"(\d+)(?:x(\d+))?(?::\d+)?(?:\+(\d+))?", re.ASCII)
@@ -40,10 +40,10 @@ def signal_file_sizes(header: Path) -> dict[Path, int | None]:
         raise BadData(f"{header}: expected {signals} signal lines, got {len(named)}")
     formats: dict[str, list[re.Match[str] | None]] = {}
     for file, format_ in named:
-        if not stays_inside(file):
-            raise BadData(f"{header}: signal file {file!r} leads out of the folder")
+        if not is_plain_path(file):
+            raise BadData(f"{header}: signal file {file[:80]!r} is no plain path in the folder")
         formats.setdefault(file, []).append(format_)
-    return {header.with_name(file): _file_size(found, samples) for file, found in formats.items()}
+    return {header.parent / file: _file_size(found, samples) for file, found in formats.items()}
 
 
 def _file_size(formats: list[re.Match[str] | None], samples: int) -> int | None:

@@ -9,11 +9,12 @@ SNOMED-CT codes follow from the statements and the heart axis through our crossw
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from fascicle.data.checksums import is_plain_path
 from fascicle.data.sources.source import (
     Item,
     Row,
@@ -31,6 +32,15 @@ from fascicle.record import Record, Sex
 DATABASE = "ptbxl_database.csv"
 LISTS = (DATABASE, "scp_statements.csv", "RECORDS", "LICENSE.txt")
 COLUMNS = ("patient_id", "age", "sex", "report", "scp_codes", "strat_fold")
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    AttributeError,
+    SyntaxError,
+    OverflowError,
+    RecursionError,
+    MemoryError,
+)
 SEX: Mapping[str, Sex] = {"0": "M", "1": "F"}
 
 
@@ -54,11 +64,12 @@ def index(folder: Path, column: str) -> list[Item]:
     return sorted(items, key=lambda item: item.key)
 
 
-def _headers(folder: Path, names: Iterable[str]) -> set[str]:
+def _headers(folder: Path, names: set[str]) -> set[str]:
     """Names whose header is there: one listing per folder instead of 21 799 questions."""
+    odd = [name for name in names if not is_plain_path(name)]
+    if odd:
+        raise BadData(f"{folder / DATABASE}: {odd[0][:80]!r} is no plain path in the folder")
     parents = {name.rpartition("/")[0] for name in names}
-    if any(parent.startswith("/") or ".." in parent.split("/") for parent in parents):
-        raise BadData(f"{folder / DATABASE}: a file name leads out of the folder")
     return {
         f"{parent}/{path.stem}" for parent in parents for path in (folder / parent).glob("*.hea")
     }
@@ -94,19 +105,10 @@ def parse_statements(text: str, where: str) -> dict[str, float]:
     """Return code -> likelihood in percent from a cell such as "{'NORM': 100.0, 'SR': 0.0}"."""
     try:
         statements = ast.literal_eval(text)
-        if not isinstance(statements, dict) or not all(
-            isinstance(code, str) for code in statements
-        ):
-            raise TypeError("not a table of codes")
+        if not all(isinstance(code, str) for code in statements):
+            raise TypeError("codes are words")
         return {code: float(likelihood) for code, likelihood in statements.items()}
-    except (
-        ValueError,
-        TypeError,
-        SyntaxError,
-        OverflowError,
-        RecursionError,
-        MemoryError,
-    ) as error:
+    except UNREADABLE as error:
         raise BadData(f"{where}: scp_codes {text[:60]!r} cannot be read") from error
 
 

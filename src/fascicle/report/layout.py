@@ -194,7 +194,7 @@ def _place_rows(
     for row in range(count):
         top, bottom = tops[row] - marks[row], tops[row + 1]
         free = max(top - bottom - (high[row] - low[row]) * gain, 0.0)
-        base = np.round(bottom + free / 2 - low[row] * gain * scale)
+        base = np.clip(np.round(bottom + free / 2 - low[row] * gain * scale), bottom, top)
         rows.append(Row(float(bottom), float(base), float(top)))
     return gain, tuple(rows)
 

@@ -59,6 +59,7 @@ def draw_page(record: Record, findings: Findings, *, start_s: float = 0.0) -> Fi
         dpi=DPI,
         facecolor="white",
     )
+    figure.set_layout_engine("none")
     draw_header(_add_axes(figure, height_mm - _TOP_MM), findings, PAPER_MM)
     draw_panel(_add_axes(figure, paper_top + panel.height_mm), findings, panel)
     draw_paper(_add_axes(figure, _FOOTER_MM, "paper"), record, findings, layout)

@@ -62,7 +62,7 @@ def format_measure(measure: Measure | None, unit: str) -> str:
     if measure is None:
         return "—"
     gap = "" if unit == "°" else " "
-    return f"{measure.value:.0f}{gap}{unit}".replace("-", "−")
+    return f"{measure.value:z.0f}{gap}{unit}".replace("-", "−")
 
 
 def group_present(diagnoses: Sequence[Diagnosis]) -> list[tuple[str, list[Diagnosis]]]:

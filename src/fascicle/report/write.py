@@ -19,6 +19,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from fascicle.errors import BadFile, BadRequest
+from fascicle.io import write_annotations
 from fascicle.record import Findings, Record
 from fascicle.report.text import group_present
 
@@ -155,12 +156,10 @@ def _render(kind: str, record: Record, findings: Findings, path: Path) -> None:
         # A lone surrogate, from a file name that is not UTF-8, becomes the escape JSON knows.
         path.write_text(findings_json(findings), encoding="utf-8", errors="backslashreplace")
     elif kind == "atr":
-        from fascicle.io import write_annotations  # wfdb is slow to import
-
         consensus = tuple(wave for wave in findings.waves if wave.lead is None)
         write_annotations(path, findings.rate_hz, consensus, findings.beats)
     else:
-        from fascicle.report.page import save_page  # so is matplotlib
+        from fascicle.report.page import save_page  # matplotlib is slow to import
 
         save_page(record, findings, path)
 

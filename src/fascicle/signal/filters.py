@@ -23,6 +23,7 @@ Gain = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 PASS_LOSS_DB = 3.0
 STOP_LOSS_DB = 40.0
 WIDEST_SPIKE = 10
+MEMORY = 16.0  # time constants until an impulse response is forgotten
 
 
 def fill_gaps(signal: Signal) -> tuple[Signal, NDArray[np.bool_]]:
@@ -124,7 +125,7 @@ def lowpass(signal: Signal, rate_hz: float, pass_hz: float = 50.0, stop_hz: floa
         return fill_gaps(signal)[0]
     order, corner_hz = buttord(pass_hz, stop_hz, PASS_LOSS_DB / 2, STOP_LOSS_DB / 2, fs=rate_hz)
     # The slowest pole pair decays by exp(-2 pi corner sin(pi / 2 order) t).
-    settle_s = 12.0 / (2 * math.pi * corner_hz * math.sin(math.pi / (2 * order)))
+    settle_s = MEMORY / (2 * math.pi * corner_hz * math.sin(math.pi / (2 * order)))
     return _zero_phase(signal, rate_hz, _butterworth(rate_hz, float(corner_hz), order), settle_s)
 
 
@@ -133,7 +134,7 @@ def highpass(signal: Signal, rate_hz: float, corner_hz: float = 0.5, order: int 
     if not 0 < corner_hz < rate_hz / 2:
         raise BadRequest(f"high-pass at {corner_hz} Hz does not fit a rate of {rate_hz} Hz")
     lower = _butterworth(rate_hz, corner_hz, order)
-    settle_s = 12.0 / (2 * math.pi * corner_hz * math.sin(math.pi / (2 * order)))
+    settle_s = MEMORY / (2 * math.pi * corner_hz * math.sin(math.pi / (2 * order)))
     return _zero_phase(signal, rate_hz, lambda hz: 1.0 - lower(hz), settle_s)
 
 
@@ -147,7 +148,7 @@ def bandpass(signal: Signal, rate_hz: float, low_hz: float, high_hz: float) -> S
     if high_hz >= rate_hz / 2:
         return highpass(signal, rate_hz, low_hz)
     below, above = _butterworth(rate_hz, low_hz, 2), _butterworth(rate_hz, high_hz, 2)
-    settle_s = 12.0 / (2 * math.pi * low_hz * math.sin(math.pi / 4))
+    settle_s = MEMORY / (2 * math.pi * low_hz * math.sin(math.pi / 4))
     return _zero_phase(signal, rate_hz, lambda hz: (1.0 - below(hz)) * above(hz), settle_s)
 
 
@@ -168,4 +169,4 @@ def notch(signal: Signal, rate_hz: float, mains_hz: float, quality: float = 30.0
         away = (np.cos(angle) - math.cos(2 * math.pi * mains_hz / rate_hz)) ** 2
         return np.asarray(away / (away + (half_width * np.sin(angle)) ** 2))
 
-    return _zero_phase(signal, rate_hz, gain, 12.0 * quality / (math.pi * mains_hz))
+    return _zero_phase(signal, rate_hz, gain, MEMORY * quality / (math.pi * mains_hz))

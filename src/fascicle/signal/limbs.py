@@ -19,7 +19,8 @@ FROM_I_II = {
 MISMATCH_SHARE = 0.7
 MISMATCH_MV = 0.08
 P_MV, QRS_MV = 0.01, 0.02  # mean over the wave's window
-BEAT_HZ, LEAST_HZ, LEAST_BEATS = 250.0, 100.0, 4
+BEAT_HZ, LEAST_HZ = 250.0, 100.0
+LEAST_BEATS, MOST_BEATS = 4, 500
 BEFORE_S, AFTER_S = 0.3, 0.45  # around the QRS
 
 
@@ -93,6 +94,7 @@ def _median_beat(signal: Signal, rate_hz: float) -> Signal | None:
     whole = peaks[(peaks >= before) & (peaks <= wide.shape[1] - after)]
     if len(whole) < LEAST_BEATS:
         return None
+    whole = whole[:MOST_BEATS]  # of a long record
     beats = wide[:, whole[:, None] + np.arange(-before, after)]
     beat = np.median(beats, axis=1)
     # Level between P and QRS, and in front of P: a wave in one of them does not shift the median.

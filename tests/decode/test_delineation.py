@@ -5,7 +5,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fascicle.decode.delineation import NO_RULES, Rules, delineate, without
@@ -166,6 +166,7 @@ def test_a_wave_may_fill_the_record() -> None:
     assert delineate(probabilities, RATE_HZ, "I") == (Wave("I", "T", 0.0, 24.5 / 250, 49 / 250),)
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 400), st.floats(0.1, 5), st.booleans())
 def test_any_map_gives_ordered_waves(seed: int, samples: int, heat: float, rules: bool) -> None:
     generator = np.random.default_rng(seed)

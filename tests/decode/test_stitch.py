@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fascicle.decode.stitch import Window, cut, glue
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.integers(1, 3000), st.integers(1, 500), st.data())
 def test_cut_then_glue_is_identity(samples: int, window: int, data: st.DataObject) -> None:
     overlap = data.draw(st.integers(0, window - 1))
@@ -17,6 +18,7 @@ def test_cut_then_glue_is_identity(samples: int, window: int, data: st.DataObjec
     np.testing.assert_array_equal(glue(windows, pieces, samples), signal)
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.integers(1, 3000), st.integers(2, 500), st.data())
 def test_what_counts_keeps_its_distance_from_a_cut(
     samples: int, window: int, data: st.DataObject

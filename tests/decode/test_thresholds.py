@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
@@ -27,6 +27,7 @@ def score(label: np.ndarray, decided: np.ndarray, weight: np.ndarray, metric: Me
     return float(hit / weight[label].sum() - alarm / weight[~label].sum())
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 30), st.sampled_from(["f1", "youden"]))
 def test_no_threshold_does_better(seed: int, records: int, metric: Metric) -> None:
     generator = np.random.default_rng(seed)
@@ -83,7 +84,7 @@ def test_no_record_gets_one_half() -> None:
 
 def test_classes_are_independent_and_equal_to_sklearn() -> None:
     generator = np.random.default_rng(5)
-    label = generator.random((400, 3)) < [0.1, 0.3, 0.6]
+    label = generator.random((60, 3)) < [0.1, 0.3, 0.6]
     scores = np.clip(generator.normal(0.35 + 0.2 * label, 0.2), 0, 1).astype(np.float32)
     found = fit_thresholds(label, scores)
     decided = decide(scores, found)

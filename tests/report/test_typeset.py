@@ -33,6 +33,7 @@ def test_fit_keeps_what_fits() -> None:
     assert cut.endswith("…")
     assert "sinus rhythm".startswith(cut[:-1])
     assert width_mm(cut, 7) <= 12
+    assert fit("sinus rhythm", 0.1, 7) == fit("sinus rhythm", -5, 7) == "…"
 
 
 def test_wrap_breaks_at_spaces() -> None:

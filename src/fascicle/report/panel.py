@@ -156,8 +156,11 @@ def _draw_measures(axes: Axes, findings: Findings) -> None:
             put_text(axes, _VALUE_MM + 2, y, f"± {measure.sd:.0f}", 6, color=GREY)
     y = _line_y(len(INTERVAL_ROWS))
     put_text(axes, 0, y, "Beats", _SIZE, color=GREY)
-    beats = describe_beats(findings) or "—"
-    put_text(axes, _VALUE_MM, y, beats, _SIZE, weight="bold", ha="right")
+    beats = fit(describe_beats(findings) or "—", MEASURES_MM - 11, _SIZE, bold=True)
+    # Many classes of a long record need more than the column of values.
+    narrow = width_mm(beats, _SIZE, bold=True) < _VALUE_MM - 11
+    right = _VALUE_MM if narrow else MEASURES_MM
+    put_text(axes, right, y, beats, _SIZE, weight="bold", ha="right")
 
 
 def _draw_diagnoses(axes: Axes, x: float, column: tuple[Line, ...]) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fascicle.record import BEAT_KINDS, Findings, Record, Wave, WaveKind
 from fascicle.report.layout import (
+    CELL_S,
     MM_PER_S,
     PAPER_MM,
     Layout,
@@ -162,8 +163,8 @@ def _draw_label(axes: Axes, strip: Strip, row: Row, status: str, reasons: Sequen
     if status == "good":
         return
     said = f"{status}: {', '.join(reasons)}" if reasons else status
-    room_mm = min(strip.length_s * MM_PER_S, 100) - 12
     x += 2 + width_mm(label.get_text(), 8, bold=True)
+    room_mm = strip.left_mm + CELL_S * MM_PER_S - 1 - x
     put_text(axes, x, y, fit(said, room_mm, 6), 6, color=ALERT, path_effects=halo)
 
 

@@ -21,6 +21,7 @@ INTERVAL_ROWS = (
 )
 """Key of `Findings.intervals`, the word for it and its unit, in the order of reading."""
 
+DISCLAIMER = "Research software, not a medical device."
 SEXES = {"F": "female", "M": "male"}
 
 
@@ -36,9 +37,6 @@ def summarize(findings: Findings) -> str:
         [f"by {findings.bundle.name} {findings.bundle.version}. {DISCLAIMER}"],
     ]
     return "\n".join(line for part in parts for line in part)
-
-
-DISCLAIMER = "Research software, not a medical device."
 
 
 def describe_record(findings: Findings) -> str:

@@ -62,7 +62,8 @@ def _fitting(text: str, limit_mm: float, size: float, bold: bool = False) -> int
     if width_mm(text, size, bold) <= limit_mm:
         return len(text)
     widths = range(len(text) + 1)
-    return bisect_right(widths, limit_mm, key=lambda n: width_mm(text[:n], size, bold)) - 1
+    found = bisect_right(widths, limit_mm, key=lambda n: width_mm(text[:n], size, bold))
+    return max(found - 1, 0)
 
 
 @lru_cache(maxsize=1)

@@ -42,7 +42,7 @@ def test_summary_of_nothing(findings: Findings) -> None:
     assert text.startswith("rec-1: 1 lead, 10 s")
     assert "no problem found" in text
     assert "none found" in text
-    assert "none reaches its threshold" in text
+    assert "none asked for" in text
     assert "Warnings" not in text
 
 
@@ -67,3 +67,8 @@ def test_a_diagnosis_at_its_threshold_is_present() -> None:
     at = Diagnosis("a", "s", "at", 0.5, 0.5)
     below = Diagnosis("b", "s", "below", 0.49, 0.5)
     assert group_present([below, at]) == [("s", [at])]
+
+
+def test_summary_without_a_present_diagnosis(findings: Findings) -> None:
+    absent = [item for item in findings.diagnoses if not item.present]
+    assert "none reaches its threshold" in summarize(replace(findings, diagnoses=tuple(absent)))

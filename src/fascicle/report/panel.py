@@ -119,11 +119,7 @@ def draw_panel(axes: Axes, findings: Findings, panel: Panel) -> None:
         _draw_diagnoses(axes, x, column)
         x += DIAGNOSES_MM + GAP_MM
     if not panel.first:
-        said = (
-            "None reaches its threshold."
-            if findings.diagnoses
-            else "There are none in these findings."
-        )
+        said = "None reaches its threshold." if findings.diagnoses else "None asked for."
         put_text(axes, MEASURES_MM + GAP_MM, _line_y(0), said, _SIZE, color=GREY)
     _draw_title(axes, x, WARNINGS_MM, "Warnings")
     if not panel.warnings:

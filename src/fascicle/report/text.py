@@ -101,4 +101,4 @@ def _diagnosis_lines(findings: Findings) -> list[str]:
     for system, diagnoses in group_present(findings.diagnoses):
         lines.append(f"{system}:")
         lines += [f"  {item.probability:4.0%}  {item.name} ({item.code})" for item in diagnoses]
-    return lines or ["none reaches its threshold"]
+    return lines or ["none reaches its threshold" if findings.diagnoses else "none asked for"]

@@ -72,7 +72,7 @@ def test_a_boundary_is_where_the_class_loses_its_lead() -> None:
 CASES = [
     ("merge_p_s", "...PP.PP...QQQQ...", "P QRS", "P P QRS"),
     ("merge_qrs_s", "...QQ.QQ...TTTT...", "QRS T", "QRS QRS T"),
-    ("merge_t_s", "...QQQ...TTT..TTT...", "QRS T", "QRS T T"),
+    ("merge_t_s", "...QQQ...TTT.TTT...", "QRS T", "QRS T T"),
     ("min_p_s", "...P......QQQQ...", "QRS", "P QRS"),
     ("min_qrs_s", "...QQQQ..........Q...", "QRS", "QRS QRS"),
     ("min_t_s", "...QQQQ....TT...", "QRS", "QRS T"),

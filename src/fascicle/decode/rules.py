@@ -23,7 +23,7 @@ class Rules:
     ----------
     merge_p_s, merge_qrs_s, merge_t_s
         Fragments of one kind with a gap of at most this become one wave, unless a QRS lies
-        between. T has more room: a biphasic T crosses the baseline in its middle.
+        between.
     min_p_s, min_qrs_s, min_t_s
         Shorter waves are dropped: no atrial or ventricular activation is as short.
     min_probability
@@ -46,16 +46,16 @@ class Rules:
 
     merge_p_s: float = 0.03
     merge_qrs_s: float = 0.03
-    merge_t_s: float = 0.06
-    min_p_s: float = 0.03
+    merge_t_s: float = 0.03
+    min_p_s: float = 0.04
     min_qrs_s: float = 0.03
     min_t_s: float = 0.05
     min_probability: float = 0.5
-    qrs_distance_s: float = 0.2
+    qrs_distance_s: float = 0.24
     relabel_probability: float = 0.25
     t_distance_s: float = 0.6
     st_probability: float = 0.8
-    p_distance_s: float = 0.2
+    p_distance_s: float = 0.25
     refine: bool = True
 
 

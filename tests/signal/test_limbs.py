@@ -10,11 +10,11 @@ from fascicle.signal.leads import select_leads
 from fascicle.signal.limbs import limb_lead_mismatch, swapped_limb_leads
 
 
-def heart(angle_deg: float = 50.0, rate_hz: float = 500.0) -> Record:
+def heart(angle_deg: float = 50.0, rate_hz: float = 500.0, rr_s: float = 0.85) -> Record:
     """Ten seconds of twelve leads: P, QRS and T of one dipole with this axis, V leads like I."""
     time_s = np.arange(round(10 * rate_hz)) / rate_hz
     row = np.zeros_like(time_s)
-    for beat in np.arange(0.5, 10, 0.85):
+    for beat in np.arange(0.5, 10, rr_s):
         for shift, width, height in ((-0.15, 0.025, 0.15), (0, 0.015, 1.0), (0.28, 0.05, 0.3)):
             row += height * np.exp(-(((time_s - beat - shift) / width) ** 2) / 2)
     one = np.cos(np.deg2rad(angle_deg)) * row
@@ -77,6 +77,11 @@ def test_too_few_beats_and_silence_give_no_hint() -> None:
     assert swapped_limb_leads(replace(swapped, signal=swapped.signal[:, :1000])) is None
     assert swapped_limb_leads(replace(swapped, signal=swapped.signal * 0)) is None
     assert swapped_limb_leads(replace(swapped, signal=swapped.signal[:, :1])) is None
+
+
+def test_a_fast_rhythm_gives_no_hint() -> None:
+    assert swapped_limb_leads(arms_swapped(heart(rr_s=0.7))) == "left and right arm"
+    assert swapped_limb_leads(arms_swapped(heart(rr_s=0.45))) is None
 
 
 @pytest.mark.parametrize("lead", ["III", "aVR", "aVF"])

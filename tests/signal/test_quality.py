@@ -135,6 +135,12 @@ def test_any_length_gets_finite_scores(samples: int, rate_hz: float, seed: int) 
     assert assess(record)["II"].status == "missing"
 
 
-def test_a_rate_too_low_to_judge_is_refused() -> None:
-    with pytest.raises(BadRequest, match="at least 50 Hz"):
-        lead_scores(ecg()[None], 25.0)
+def test_under_50_hz_noise_is_not_judged() -> None:
+    slow = np.stack([mains(ecg())[::12], ecg()[::12] * 0])
+    quality = assess(Record("a", slow, 25.0, ("I", "II")))
+    assert [quality[lead].status for lead in ("I", "II")] == ["good", "missing"]
+
+
+def test_a_rate_that_is_no_ecg_is_refused() -> None:
+    with pytest.raises(BadRequest, match="2"):
+        lead_scores(ecg()[None], 2.0)

@@ -21,6 +21,7 @@ MISMATCH_MV = 0.08
 P_MV, QRS_MV = 0.01, 0.02  # mean over the wave's window
 BEAT_HZ, LEAST_HZ = 250.0, 100.0
 LEAST_BEATS, MOST_BEATS = 4, 500
+LEAST_RR_S = 0.55  # in faster rhythms the window of P holds the T before
 BEFORE_S, AFTER_S = 0.3, 0.45  # around the QRS
 
 
@@ -53,10 +54,10 @@ def limb_lead_mismatch(record: Record) -> str | None:
 def swapped_limb_leads(record: Record) -> str | None:
     """Return which limb electrodes seem swapped, or None without strong evidence.
 
-    "left and right arm": P and QRS of lead I point down, lead I runs against V6 whose QRS points
-    up (in dextrocardia V6 is small or down too), and P of II is less negative. "right arm and left
+    "left and right arm": P and QRS of lead I point down, lead I runs against V6 whose QRS points up
+    (in dextrocardia V6 is small or down too), and P of II is less negative. "right arm and left
     leg": P, QRS and T of lead II point down while P and QRS of aVR point up. Swaps that leave such
-    signs out, as in atrial fibrillation, are not seen.
+    signs out, as in atrial fibrillation, and rates over 110 bpm are not seen.
     """
     needed = ("I", "II", "aVR", "V6")
     if not set(needed) <= set(record.leads) or record.rate_hz < LEAST_HZ:
@@ -84,7 +85,7 @@ def swapped_limb_leads(record: Record) -> str | None:
 
 
 def _median_beat(signal: Signal, rate_hz: float) -> Signal | None:
-    """Return the median beat (lead, sample) at `BEAT_HZ`, level at zero; None under 4 beats."""
+    """Return the median beat (lead, sample) at `BEAT_HZ`, level at zero; None if few or fast."""
     at_rate = resample(signal, rate_hz, BEAT_HZ)
     wide = bandpass(at_rate, BEAT_HZ, 0.5, 40.0)
     energy = np.abs(bandpass(at_rate, BEAT_HZ, 8.0, 25.0)).sum(axis=0)
@@ -92,7 +93,7 @@ def _median_beat(signal: Signal, rate_hz: float) -> Signal | None:
     peaks, _ = find_peaks(energy, distance=75, height=0.35 * np.quantile(energy, 0.98))
     before, after = round(BEFORE_S * BEAT_HZ), round(AFTER_S * BEAT_HZ)
     whole = peaks[(peaks >= before) & (peaks <= wide.shape[1] - after)]
-    if len(whole) < LEAST_BEATS:
+    if len(whole) < LEAST_BEATS or np.median(np.diff(peaks)) < LEAST_RR_S * BEAT_HZ:
         return None
     whole = whole[:MOST_BEATS]  # of a long record
     beats = wide[:, whole[:, None] + np.arange(-before, after)]

@@ -13,7 +13,6 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fascicle.errors import BadRequest
 from fascicle.record import LeadQuality, Record, Signal
 from fascicle.signal.filters import bandpass, fill_gaps, highpass, lowpass
 from fascicle.signal.resample import resample
@@ -44,10 +43,8 @@ def lead_scores(signal: Signal, rate_hz: float) -> dict[str, Scores]:
     Raises
     ------
     BadRequest
-        The signal has no samples, or a rate under 50 Hz, at which a QRS cannot be judged.
+        The signal has no samples, or a rate of 2 Hz or less.
     """
-    if not rate_hz >= LEAST_HZ:
-        raise BadRequest(f"signal quality needs at least {LEAST_HZ:g} Hz, not {rate_hz} Hz")
     filled, _ = fill_gaps(signal)
     lost = _lost(signal, rate_hz)
     slow, work_hz = (filled, rate_hz)
@@ -161,9 +158,10 @@ def _silence(values: Signal, count: int) -> Scores:
 def _noise(signal: Signal, rate_hz: float) -> tuple[Scores, Scores]:
     """Return the scores of noise above 10 Hz (mains, muscle) and below 8 Hz (electrode motion).
 
-    A record shorter than one part has no silence to measure: its scores are 0.
+    A record shorter than one part has no silence to measure, one under 50 Hz no QRS to measure it
+    against: the scores are 0.
     """
-    if signal.shape[1] < PART_S * rate_hz:
+    if signal.shape[1] < PART_S * rate_hz or rate_hz < LEAST_HZ:
         return np.zeros(signal.shape[0]), np.zeros(signal.shape[0])
     fast = _blocks(highpass(signal, rate_hz, 10.0), round(0.05 * rate_hz))
     energy = np.sqrt((fast * fast).mean(axis=2))
@@ -185,6 +183,8 @@ def _noise(signal: Signal, rate_hz: float) -> tuple[Scores, Scores]:
 
 def _mains_share(signal: Signal, rate_hz: float) -> Scores:
     """Return the share of the power above 10 Hz within 1 Hz of 50 or 60 Hz, the larger."""
+    if rate_hz < LEAST_HZ:
+        return np.zeros(signal.shape[0])
     filled, _ = fill_gaps(signal)
     fast = highpass(filled, rate_hz, 10.0)
     power = np.abs(np.fft.rfft(fast, axis=1)) ** 2

@@ -1,7 +1,7 @@
 """The conditions that can be synthesised: literal tables, nothing computed.
 
 Codes are SNOMED CT as the PhysioNet/CinC Challenge 2021 uses them. A condition whose atria beat in
-sinus rhythm also gets the code of its rate (`SINUS_CODES`).
+sinus rhythm also gets the codes of its rate (`SINUS_CODES`) and axis (`AXIS_CODES`).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Condition:
     rhythm
         Name of the rhythm as MIT-BIH writes it (BIII is ours: it has none for block III).
     sinus
-        Whether the code of the sinus rate holds too.
+        Whether the codes of the sinus rate and of the QRS axis are given too.
     """
 
     description: str
@@ -61,6 +61,9 @@ class Condition:
 
 SINUS_CODES = {"slow": "426177001", "normal": "426783006", "fast": "427084000"}
 """Sinus bradycardia (under 60 per minute), sinus rhythm, sinus tachycardia (over 100)."""
+
+AXIS_CODES = {"left": "39732003", "right": "47665007"}
+"""Left axis deviation (under -30 degrees), right axis deviation (over 90)."""
 
 CONDITIONS: dict[str, Condition] = {
     "sinus": Condition("Sinus rhythm, normal conduction", allowed_bpm=(30.0, 200.0)),

@@ -31,6 +31,8 @@ class Heart:
         0.08-0.11 and 0.13-0.18 s.
     qtc_s
         QT at 60 per minute (Fridericia); usual 0.38-0.45 s.
+    t_share
+        Part of the time from QRS to the end of T that T itself grows with; usual 0.4-0.55.
     p, qrs, t, st
         "normal" or "ectopic" -> shape; `st`, the injury current, may be empty.
     field
@@ -44,6 +46,7 @@ class Heart:
     qrs_s: float
     wide_s: float
     qtc_s: float
+    t_share: float
     p: dict[str, Shape]
     qrs: dict[str, Shape]
     t: dict[str, Shape]
@@ -51,7 +54,7 @@ class Heart:
     field: Floats
 
 
-QRS_OF = {"rbbb": "rbbb", "lbbb": "lbbb", "paced": "paced"}
+QRS_OF = {"rbbb": "rbbb", "lbbb": "lbbb", "paced": "paced", "lvh": "lvh"}
 T_OF = {
     "rbbb": "rbbb",
     "ste_anterior": "anterior",
@@ -69,10 +72,10 @@ def draw_heart(rng: np.random.Generator, ventricle: str) -> Heart:
     age = float(np.clip(rng.normal(58.0, 17.0), 18.0, 92.0))
     field = shapes.lead_field(np.clip(rng.normal(1.0, 0.10, 8), 0.75, 1.25))
     woman = sex == "F"
-    qrs_s = _clipped(rng, 0.090 if woman else 0.097, 0.008, 0.078, 0.112)
+    qrs_s = _clipped(rng, 0.099 if woman else 0.107, 0.008, 0.084, 0.122)
     if ventricle in WIDE_S:
         qrs_s = _clipped(rng, WIDE_S[ventricle], 0.010, 0.130, 0.190)
-    qtc_s = _clipped(rng, 0.418 if woman else 0.405, 0.014, 0.370, 0.445)
+    qtc_s = _clipped(rng, 0.418 if woman else 0.405, 0.016, 0.365, 0.448)
     if ventricle == "long_qt":
         qtc_s = _clipped(rng, 0.515, 0.020, 0.488, 0.580)
     turn = _rotation(rng)
@@ -81,11 +84,12 @@ def draw_heart(rng: np.random.Generator, ventricle: str) -> Heart:
     heart = Heart(
         age=age,
         sex=sex,
-        pr_s=_clipped(rng, 0.158, 0.017, 0.122, 0.196),
-        p_s=_clipped(rng, 0.106, 0.008, 0.085, 0.122),
+        pr_s=_clipped(rng, 0.155, 0.018, 0.120, 0.198),
+        p_s=_clipped(rng, 0.106, 0.011, 0.080, 0.124),
         qrs_s=qrs_s,
         wide_s=_clipped(rng, 0.150, 0.010, 0.128, 0.176),
         qtc_s=qtc_s,
+        t_share=_clipped(rng, 0.47, 0.05, 0.35, 0.60),
         p={name: _varied(rng, rows, turn, 0.12) for name, rows in shapes.P.items()},
         qrs=qrs,
         t=t,
@@ -117,11 +121,16 @@ def _varied(rng: np.random.Generator, rows: shapes.Rows, turn: Floats, spread: f
     length = np.linalg.norm(dipole, axis=1, keepdims=True)
     dipole = dipole + spread * length * rng.normal(0.0, 0.6, dipole.shape)
     dipole *= rng.lognormal(0.0, spread, (len(table), 1))
-    shift = np.clip(rng.normal(0.0, 0.015, len(table)), -0.03, 0.03)
-    timing[:, 0] += shift
-    timing[:, 1] = np.minimum(timing[:, 1] + np.minimum(shift, 0.0), timing[:, 0])
-    timing[:, 2] = np.minimum(timing[:, 2] - np.maximum(shift, 0.0), 1.0 - timing[:, 0])
-    return Shape(timing, dipole @ turn.T)
+    timing[:, 0] += np.clip(rng.normal(0.0, 0.015, len(table)), -0.03, 0.03)
+    return Shape(_filling(timing), dipole @ turn.T)
+
+
+def _filling(timing: Floats) -> Floats:
+    """Return the bumps stretched so that the first begins at 0 and the last ends at 1."""
+    begin = (timing[:, 0] - timing[:, 1]).min()
+    end = (timing[:, 0] + timing[:, 2]).max()
+    filling: Floats = (timing - np.array([begin, 0.0, 0.0])) / (end - begin)
+    return filling
 
 
 def _depolarisation(rng: np.random.Generator, ventricle: str, turn: Floats) -> dict[str, Shape]:
@@ -139,11 +148,11 @@ def _repolarisation(
     rng: np.random.Generator, ventricle: str, turn: Floats, qrs: dict[str, Shape]
 ) -> tuple[dict[str, Shape], dict[str, Shape]]:
     """Return the T and ST shapes; after abnormal conduction both oppose the QRS (discordance)."""
-    t = {"ectopic": _opposite(rng, qrs["ectopic"], shapes.T["wide"], 0.42)}
-    st = {"ectopic": _opposite(rng, qrs["ectopic"], shapes.ST["wide"], 0.10)}
+    t = {"ectopic": _opposite(rng, qrs["ectopic"], shapes.T["wide"], 0.40)}
+    st = {"ectopic": _opposite(rng, qrs["ectopic"], shapes.ST["wide"], 0.12)}
     if ventricle in DISCORDANT:
-        t["normal"] = _opposite(rng, qrs["normal"], shapes.T["wide"], 0.36)
-        st["normal"] = _opposite(rng, qrs["normal"], shapes.ST["wide"], 0.09)
+        t["normal"] = _opposite(rng, qrs["normal"], shapes.T["wide"], 0.32)
+        st["normal"] = _opposite(rng, qrs["normal"], shapes.ST["wide"], 0.11)
         return t, st
     strain = ventricle == "lvh" and rng.random() < 0.6
     t["normal"] = _varied(
@@ -158,12 +167,16 @@ def _repolarisation(
 
 
 def _opposite(rng: np.random.Generator, qrs: Shape, rows: shapes.Rows, ratio: float) -> Shape:
-    """Return a shape that points against the net area of `qrs`, `ratio` times its largest bump."""
+    """Return a shape against the net area of `qrs`, `ratio` times its largest bump.
+
+    Part of normal repolarisation (left and down) stays in it, as in real bundle branch block.
+    """
     area = (qrs.dipole * qrs.timing[:, 1:].sum(axis=1, keepdims=True)).sum(axis=0)
     size = ratio * np.linalg.norm(qrs.dipole, axis=1).max()
     against = -area / np.linalg.norm(area) * size * rng.uniform(0.85, 1.15)
+    against += 0.2 * size * np.array([1.0, 0.6, 0.0])
     table = np.array(rows)
-    return Shape(table[:, :3], table[:, 3:].sum(axis=1, keepdims=True) * against)
+    return Shape(_filling(table[:, :3]), table[:, 3:].sum(axis=1, keepdims=True) * against)
 
 
 def _scaled(heart: Heart, size: float) -> Heart:
@@ -176,12 +189,24 @@ def _scaled(heart: Heart, size: float) -> Heart:
     )
 
 
-def _with_voltage(rng: np.random.Generator, heart: Heart, ventricle: str) -> Heart:
-    """Return the heart with a QRS as large as its condition says, and no larger otherwise."""
+def qrs_extremes(heart: Heart) -> tuple[Floats, Floats]:
+    """Return the highest and lowest value of the usual QRS in each of the twelve leads (mV)."""
     shape = heart.qrs["normal"]
     grid = np.linspace(0.0, 1.0, 181)
     leads = shapes.bumps(grid, shape.timing) @ shape.dipole @ heart.field.T
-    top, bottom = leads.max(axis=0), leads.min(axis=0)
+    return leads.max(axis=0), leads.min(axis=0)
+
+
+def axis_deg(heart: Heart) -> float:
+    """Return the frontal QRS axis from the net deflections of I and aVF; 0 is left, 90 is down."""
+    top, bottom = qrs_extremes(heart)
+    net = top + bottom
+    return math.degrees(math.atan2(2.0 / math.sqrt(3.0) * net[5], net[0]))
+
+
+def _with_voltage(rng: np.random.Generator, heart: Heart, ventricle: str) -> Heart:
+    """Return the heart with a QRS as large as its condition says, and no larger otherwise."""
+    top, bottom = qrs_extremes(heart)
     limb, chest = (top - bottom)[:6].max(), (top - bottom)[6:].max()
     sokolow = max(top[10], top[11]) - bottom[6]
     u = rng.uniform()
@@ -189,5 +214,5 @@ def _with_voltage(rng: np.random.Generator, heart: Heart, ventricle: str) -> Hea
         return _scaled(heart, (0.60 + 0.32 * u) * min(0.5 / limb, 1.0 / chest))
     if ventricle == "lvh":
         return _scaled(heart, (1.08 + 0.35 * u) * 3.5 / sokolow)
-    size = min(1.0, (0.85 + 0.12 * u) * 3.5 / sokolow)
+    size = min(1.0, (0.85 + 0.12 * u) * 3.5 / max(sokolow, 0.1), (0.8 + 0.2 * u) * 2.2 / limb)
     return _scaled(heart, max(size, (1.1 + 0.3 * u) * 0.5 / limb))

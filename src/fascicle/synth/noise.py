@@ -34,7 +34,7 @@ class Noise:
     mains_mv, mains_hz
         Power line hum and its frequency; usual 0..0.02 at 50 or 60.
     muscle_mv
-        Broad noise of muscles, 10..150 Hz; usual 0.002..0.03.
+        Broad noise of muscles, mostly 10..150 Hz; usual 0.002..0.03.
     """
 
     respiration: float = 0.04
@@ -155,7 +155,8 @@ def _electrode_noise(
         return rng.standard_normal((electrodes, samples))
     times = np.arange(samples) / rate_hz
     if kind == "mains":
-        phase = rng.uniform(0.0, 2 * np.pi) + rng.normal(0.0, 0.3, (electrodes, 1))
+        # What all electrodes share cancels in the leads; this is the rest.
+        phase = rng.uniform(0.0, 2 * np.pi, (electrodes, 1))
         size = np.sqrt(2.0) * rng.uniform(0.5, 1.4, (electrodes, 1))
         hum: Floats = size * np.sin(2 * np.pi * mains * times + phase)
         return hum
@@ -167,7 +168,9 @@ def _electrode_noise(
     frequency = rfftfreq(length, 1.0 / rate_hz)
     shape = frequency / (frequency + 15.0) / (1.0 + (frequency / 110.0) ** 2)
     coloured = irfft(rfft(white) * shape.astype(np.float32), n=length)[:, :samples]
-    drawn: Floats = coloured / coloured.std(axis=1, keepdims=True)
+    # Some electrodes sit on tenser muscle than others.
+    tension = rng.lognormal(-0.12, 0.5, (electrodes, 1))
+    drawn: Floats = tension * coloured / coloured.std(axis=1, keepdims=True)
     return drawn
 
 

@@ -78,7 +78,8 @@ def mark(train: Train, windows: Windows, rate_hz: float, samples: int) -> list[W
     onset = windows.first[:, None] + inside.argmax(axis=1)
     offset = windows.first[:, None] + width - 1 - inside[:, ::-1].argmax(axis=1)
     peak = windows.first[:, None] + size.argmax(axis=1)
-    shown = (top >= VISIBLE_MV) & train.marked[:, None] & (offset >= 0) & (onset < samples)
+    inner = [(index >= 0) & (index < samples) for index in (onset, peak, offset)]
+    shown = (top >= VISIBLE_MV) & train.marked[:, None] & np.logical_or.reduce(inner)
 
     def seconds(index: int) -> float | None:
         return index / rate_hz if 0 <= index < samples else None

@@ -174,9 +174,8 @@ def fibrillation(rng: np.random.Generator, _: Heart, bpm: float, duration_s: flo
     """Return irregular beats without memory, none closer than the node's refractory time."""
     mean = 60.0 / bpm
     count = int(np.ceil((duration_s + 2 * LEAD_IN_S) / mean)) + 2
-    floor = 0.52 * mean
-    rr = floor + rng.gamma(4.0, 1.0, count)
-    spread = rr - floor
+    floor = max(0.52 * mean, 0.26)
+    spread = rng.gamma(3.0, 1.0, count)
     rr = floor + spread * (mean - floor) / spread.mean()
     onsets = np.cumsum(rr) - rr[0] * rng.uniform() - LEAD_IN_S
     return Timing((), tuple(Ventricular(float(q)) for q in onsets), rng.uniform(5.2, 7.5))

@@ -61,6 +61,16 @@ class Bundle:
     sha256: str = ""
 
     @property
+    def weights_sha256(self) -> str:
+        """Checksum of the weights alone: it stays when the card changes."""
+        digest = hashlib.sha256()
+        for name in sorted(self.weights):
+            tensor = self.weights[name].detach().contiguous().cpu()
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
+    @property
     def info(self) -> BundleInfo:
         """Name, version and checksum, as findings carry them."""
         return BundleInfo(self.recipe.name, self.recipe.version, self.sha256)
@@ -98,6 +108,7 @@ def save_bundle(bundle: Bundle, path: Path) -> Bundle:
         "temperatures": {name: list(values) for name, values in bundle.temperatures.items()},
         "card": bundle.card,
         "licence": bundle.licence,
+        "weights_sha256": bundle.weights_sha256,
     }
     weights = {name: tensor.detach().contiguous().cpu() for name, tensor in bundle.weights.items()}
     content = save(weights, metadata={"fascicle": json.dumps(header)})
@@ -160,6 +171,8 @@ def _parse(header: Any, weights: dict[str, Tensor], digest: str, path: Path) -> 
         raise BadBundle(f"{path}: incomplete header ({error!r})") from None
     except FascicleError as error:
         raise BadBundle(str(error)) from None
+    if header.get("weights_sha256") != bundle.weights_sha256:
+        raise BadBundle(f"{path}: damaged: the weights do not have their checksum")
     for name in recipe.tasks:
         if name not in TASKS or name not in bundle.vocabularies:
             raise BadBundle(f"{path}: unknown task {name}; known: {', '.join(TASKS)}")

@@ -1,0 +1,5 @@
+"""`python -m fascicle` is the command line."""
+
+from fascicle.cli import main
+
+main()

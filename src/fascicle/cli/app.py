@@ -1,0 +1,219 @@
+"""The commands and their options; what they do stands in the modules that they import."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+app = typer.Typer(
+    name="fascicle",
+    help="One network reads an electrocardiogram: waves, beats, intervals and diagnoses.\n\n"
+    "Research software, not a medical device.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+data = typer.Typer(help="Public data sets: list, fetch, check, pack.", no_args_is_help=True)
+app.add_typer(data, name="data")
+
+
+class LeadSet(str, Enum):
+    """The lead sets of the PhysioNet/CinC Challenge 2021, and lead I alone."""
+
+    twelve = "12"
+    six = "6"
+    four = "4"
+    three = "3"
+    two = "2"
+    one = "1"
+
+
+BundlePath = Annotated[
+    Optional[Path], typer.Option("--bundle", help="Bundle file; default: the one that ships.")
+]
+DataDir = Annotated[
+    Optional[Path],
+    typer.Option(
+        "--data", help="Folder that holds the data sets. Default: ~/.cache/fascicle/data."
+    ),
+]
+Leads = Annotated[
+    Optional[LeadSet],
+    typer.Option("--lead-set", help="Use these leads only, chosen before any is derived."),
+]
+
+
+@app.command()
+def analyze(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE_OR_FOLDER...",
+            help="WFDB (.hea, .dat, .mat or without suffix), .csv, .tsv, .npy, .npz; folders are "
+            "searched through all their levels.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Where the findings go.")],
+    bundle: BundlePath = None,
+    lead_set: Leads = None,
+    formats: Annotated[
+        str, typer.Option("--format", help="Any of json,png,svg,pdf,atr, with commas.")
+    ] = "json,png",
+    lead_names: Annotated[
+        Optional[str], typer.Option(help="Names of the leads in the file's order, with commas.")
+    ] = None,
+    rate: Annotated[
+        Optional[float], typer.Option(help="Samples per second, where the file does not tell.")
+    ] = None,
+    unit: Annotated[
+        Optional[str], typer.Option(help="uV, mV or V, where the file does not tell.")
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option(help="Processes; 0 is one per core.", min=0, max=256)
+    ] = 0,
+) -> None:
+    """Read ECGs and write what is in them: NAME.json, a 12-lead page, annotations.
+
+    Exit code 0: all were analysed; 1: some failed; 2: none was.
+
+    Example: fascicle analyze ecg.hea --out findings --format json,pdf
+    """
+    from fascicle.cli.analysis import Request, analyze_paths
+
+    request = Request(
+        out=out,
+        bundle=bundle,
+        lead_set=lead_set.value if lead_set else None,
+        formats=tuple(part.strip() for part in formats.split(",") if part.strip()),
+        lead_names=tuple(n.strip() for n in lead_names.split(",")) if lead_names else None,
+        rate_hz=rate,
+        unit=unit,
+    )
+    raise typer.Exit(analyze_paths(paths, request, jobs))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Where the findings go.")] = Path("out/demo"),
+    bundle: BundlePath = None,
+) -> None:
+    """Analyse the synthetic ECG that ships with the package and print what was found."""
+    from fascicle.cli.analysis import run_demo
+
+    run_demo(out, bundle)
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="TOML file, such as recipes/default.toml.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for checkpoints, log and bundle.")],
+    data_dir: DataDir = None,
+    packs: Annotated[
+        Optional[Path], typer.Option(help="Where packs are kept. Default: ~/.cache/fascicle/packs.")
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Go on from the folder's checkpoint.")] = False,
+    change: Annotated[
+        Optional[list[str]],
+        typer.Option("--set", help='Change the recipe, such as "training.steps=100".'),
+    ] = None,
+    threads: Annotated[int, typer.Option(help="Threads; 0 leaves it to torch.", min=0)] = 0,
+) -> None:
+    """Train a bundle from a recipe. Several processes: torchrun -m fascicle train ..."""
+    from fascicle.cli.training import train_command
+
+    train_command(recipe, out, data_dir, packs, resume, tuple(change or ()), threads)
+
+
+@app.command()
+def evaluate(
+    bundle: Annotated[Path, typer.Argument(help='Bundle file, or "default".')],
+    source: Annotated[str, typer.Option(help="mitdb, ludb, ptbxl, ptbxl100 or cinc2021.")],
+    data_dir: DataDir = None,
+    fold: Annotated[
+        Optional[list[int]], typer.Option(help="Only this fold; may be given several times.")
+    ] = None,
+    lead_set: Leads = None,
+    out: Annotated[Optional[Path], typer.Option(help="JSON file for all scores.")] = None,
+    resamples: Annotated[
+        int, typer.Option(help="Draws of patients behind each interval.", min=0)
+    ] = 1000,
+    card: Annotated[bool, typer.Option(help="Write the scores into the bundle's card.")] = False,
+    threads: Annotated[int, typer.Option(help="Threads; 0 leaves it to torch.", min=0)] = 0,
+) -> None:
+    """Score a bundle on a data set, with 95 % intervals over patients."""
+    from fascicle.cli.training import evaluate_command
+
+    evaluate_command(
+        bundle,
+        source,
+        data_dir,
+        tuple(fold) if fold else None,
+        lead_set.value if lead_set else None,
+        out,
+        resamples,
+        card,
+        threads,
+    )
+
+
+@app.command()
+def info(
+    bundle: Annotated[Optional[Path], typer.Argument(help="Bundle file; default: the shipped.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the whole card as JSON.")] = False,
+) -> None:
+    """Print a bundle's model card: classes, training data, scores."""
+    from fascicle.cli.training import info_command
+
+    info_command(bundle, json)
+
+
+@data.command("list")
+def list_sources() -> None:
+    """List the public data sets that fascicle knows."""
+    from fascicle.cli.datasets import list_command
+
+    list_command()
+
+
+@data.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="A name that `fascicle data list` shows.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Download a data set from PhysioNet; stopped downloads go on where they were."""
+    from fascicle.cli.datasets import fetch_command
+
+    fetch_command(name, data_dir)
+
+
+@data.command()
+def check(
+    folder: Annotated[Path, typer.Argument(help="Folder of one data set.")],
+    name: Annotated[
+        Optional[str], typer.Option(help="Which set; default: the folder's own name.")
+    ] = None,
+) -> None:
+    """Verify a data set's folder: files, sizes, checksums, readable records."""
+    from fascicle.cli.datasets import check_command
+
+    raise typer.Exit(check_command(folder, name))
+
+
+@data.command()
+def pack(
+    name: Annotated[str, typer.Argument(help='A source, or "synth".')],
+    data_dir: DataDir = None,
+    out: Annotated[
+        Optional[Path], typer.Option(help="Where packs are kept. Default: ~/.cache/fascicle/packs.")
+    ] = None,
+    recipe: Annotated[
+        Optional[Path], typer.Option(help="Recipe whose preprocessing is used.")
+    ] = None,
+) -> None:
+    """Write a memory-mapped training pack; one that was stopped goes on."""
+    from fascicle.cli.datasets import pack_command
+
+    pack_command(name, data_dir, out, recipe)

@@ -1,0 +1,197 @@
+"""`fascicle train`, `evaluate` and `info`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import track
+from rich.table import Table
+
+from fascicle.cli.places import data_folder, packs_folder
+
+
+def train_command(
+    recipe_path: Path,
+    out: Path,
+    data_dir: Path | None,
+    packs: Path | None,
+    resume: bool,
+    changes: Sequence[str],
+    threads: int,
+) -> None:
+    """Train a recipe with a progress bar and print where the bundle is."""
+    import torch
+
+    from fascicle.recipe import read_recipe
+    from fascicle.train.run import train_recipe
+
+    recipe = read_recipe(recipe_path, changes)
+    if threads:
+        torch.set_num_threads(threads)
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("train"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("", total=recipe.training.steps)
+
+        def show(step: int, steps: int, values: Mapping[str, float]) -> None:
+            text = "  ".join(f"{key} {value:.3f}" for key, value in values.items())
+            progress.update(bar, completed=step, total=steps, description=text)
+            if "monitor" in values:
+                progress.console.print(f"step {step}: {text}")
+
+        path = train_recipe(
+            recipe,
+            data_folder(data_dir),
+            packs_folder(packs),
+            out,
+            resume=resume,
+            packing=lambda shards, title: progress.track(list(shards), description=title),
+            progress=show,
+        )
+    sys.stdout.write(f"wrote {path}\n")
+
+
+def evaluate_command(
+    bundle: Path,
+    source: str,
+    data_dir: Path | None,
+    folds: tuple[int, ...] | None,
+    lead_set: str | None,
+    out: Path | None,
+    resamples: int,
+    card: bool,
+    threads: int,
+) -> None:
+    """Score a bundle, print the headline figures, write all of them to a file."""
+    from fascicle.bundle import default_bundle
+    from fascicle.evaluate import HEADLINES, add_to_card, evaluate
+    from fascicle.predict import load
+
+    path = default_bundle() if str(bundle) == "default" else bundle
+    model = load(path, threads or None)
+    console = Console(stderr=True)
+
+    def bar(items: Sequence[Any]) -> Iterable[Any]:
+        return track(items, f"evaluate {source}", console=console)
+
+    result = evaluate(
+        model,
+        source,
+        data_folder(data_dir),
+        folds=folds,
+        lead_set=lead_set,
+        resamples=resamples,
+        progress=bar,
+    )
+    _print_scores(result, HEADLINES)
+    if out is not None:
+        write_json(out, result)
+        sys.stdout.write(f"wrote {out}\n")
+    if card:
+        add_to_card(path, result)
+        sys.stdout.write(f"wrote the scores into the card of {path}\n")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def _print_scores(result: Mapping[str, Any], headlines: Sequence[str]) -> None:
+    folds = "all" if result["folds"] is None else ", ".join(map(str, result["folds"]))
+    table = Table(title=f"{result['source']}, folds {folds}, {result['records']} records")
+    table.add_column("score")
+    table.add_column("value", justify="right")
+    table.add_column("95 % interval", justify="right")
+    scores = result["scores"]
+    for key in headlines:
+        if scores.get(key) is not None:
+            low, high = scores.get(f"{key}.low"), scores.get(f"{key}.high")
+            limits = "" if low is None or high is None else f"{low:.3f} .. {high:.3f}"
+            table.add_row(key, f"{scores[key]:.4f}", limits)
+    console = Console()
+    console.print(table)
+    if result["seen_in_training"]:
+        console.print("This bundle was trained on records of this split: not a test.")
+
+
+def info_command(bundle: Path | None, as_json: bool) -> None:
+    """Print a bundle's card, as tables or as JSON."""
+    from fascicle.bundle import default_bundle, read_bundle
+
+    path = bundle or default_bundle()
+    found = read_bundle(path)
+    if as_json:
+        card = {
+            "name": found.recipe.name,
+            "version": found.recipe.version,
+            "sha256": found.sha256,
+            "licence": found.licence,
+            "classes": {name: v.to_dict()["terms"] for name, v in found.vocabularies.items()},
+            "thresholds": {name: list(v) for name, v in found.thresholds.items()},
+            "card": found.card,
+            "recipe": found.recipe.model_dump(mode="json"),
+        }
+        sys.stdout.write(json.dumps(card, indent=1) + "\n")
+        return
+    console = Console()
+    parameters = sum(weight.numel() for weight in found.weights.values())
+    console.print(f"[bold]{found.recipe.name}[/bold] {found.recipe.version}  {path}")
+    console.print(f"sha256 {found.sha256}")
+    console.print(f"{parameters:,} parameters, {path.stat().st_size / 1e6:.1f} MB, {found.licence}")
+    for name, vocabulary in found.vocabularies.items():
+        by_system = {
+            system: [term.code for term in vocabulary.terms if term.system == system]
+            for system in vocabulary.systems
+        }
+        for system, codes in by_system.items():
+            console.print(f"{name}, {system} ({len(codes)}): {' '.join(codes)}", soft_wrap=True)
+    for part in found.card.get("trained_on", []):
+        folds = "all" if part["folds"] is None else " ".join(map(str, part["folds"]))
+        tasks = ", ".join(part["tasks"])
+        console.print(f"trained on {part['source']}, folds {folds}: {part['records']} ({tasks})")
+    if "calibration" in found.card:
+        fit = found.card["calibration"]
+        console.print(
+            f"calibrated on {fit['records']} records: Brier {fit['brier_before']:.4f} to "
+            f"{fit['brier_after']:.4f}, calibration error {fit['calibration_error_before']:.4f} "
+            f"to {fit['calibration_error_after']:.4f}"
+        )
+    if "note" in found.card:
+        console.print(found.card["note"])
+    for result in found.card.get("scores", []):
+        from fascicle.evaluate import HEADLINES
+
+        _print_scores(result, HEADLINES)
+        _print_groups(result)
+
+
+def _print_groups(result: Mapping[str, Any]) -> None:
+    keys = [key for key in result["scores"] if any(key in g for g in result["groups"].values())]
+    shown = [key for key in keys if "macro" in key or key.startswith(("waves", "beats"))][:4]
+    if not shown:
+        return
+    table = Table("group", "records", *shown)
+    for name, part in result["groups"].items():
+        values = [part.get(key) for key in shown]
+        table.add_row(
+            name,
+            f"{part['records']:.0f}",
+            *("" if value is None else f"{value:.3f}" for value in values),
+        )
+    Console().print(table)

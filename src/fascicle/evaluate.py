@@ -1,0 +1,212 @@
+"""Score a bundle on a source: every figure with its 95 % interval over patients, and by group.
+
+The result is plain JSON ("fascicle/scores/1"); `add_to_card` writes it into the bundle's card.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fascicle.bundle import Bundle, read_bundle, save_bundle
+from fascicle.data.sources import SOURCES, Item
+from fascicle.errors import BadRequest
+from fascicle.predict import Model, choose_leads, outcome, predict
+from fascicle.record import Record
+from fascicle.tasks import Outcome, Resampling, Task
+
+Progress = Callable[[Sequence[Item]], Iterable[Item]]
+AGE_GROUPS: Mapping[str, tuple[float, float]] = {
+    "under 50": (0, 50),
+    "50 to 64": (50, 65),
+    "65 to 79": (65, 80),
+    "80 and over": (80, 200),
+}
+HEADLINES = (
+    "waves.P.f1_150", "waves.QRS.f1_150", "waves.T.f1_150",
+    "waves.P.f1_40", "waves.QRS.f1_40", "waves.T.f1_40",
+    "waves.P.dice", "waves.QRS.dice", "waves.T.dice",
+    "beats.sensitivity", "beats.ppv", "beats.V.f1", "beats.S.f1", "beats.accuracy", "beats.j_kappa",
+    "diagnosis.PTB-XL superclass.macro.auroc", "diagnosis.SCP-ECG.macro.auroc",
+    "diagnosis.SNOMED-CT.macro.auroc", "diagnosis.PTB-XL superclass.macro.f1",
+)  # fmt: skip
+"""What tables, cards and groups show first."""
+
+
+def evaluate(
+    model: Model,
+    source: str,
+    data_dir: Path,
+    *,
+    folds: Sequence[int] | None = None,
+    lead_set: str | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    progress: Progress = iter,
+) -> dict[str, Any]:
+    """Return the scores of a model on a source.
+
+    Parameters
+    ----------
+    data_dir
+        Folder that holds the data sets, or the folder of this one.
+    folds
+        The source's own folds; None takes all.
+    lead_set
+        Key of `record.LEAD_SETS`; chosen before any lead is derived.
+    resamples
+        Draws of patients behind each interval; 0 gives none.
+
+    Raises
+    ------
+    BadRequest
+        If the source is unknown, the folds hold no record, or nothing of it can be scored.
+    """
+    items = _items(source, data_dir, folds)
+    references, outcomes, patients = [], [], []
+    for item in progress(items):
+        record = SOURCES[source].load(item)
+        prepared = model.prepare(choose_leads(record, lead_set))
+        arrays = predict(model.network, model.tasks, prepared, model.bundle)
+        outcomes.append(outcome(prepared, arrays, model.bundle))
+        references.append(replace(record, signal=record.signal[:, :0].copy()))
+        patients.append(item.patient)
+    resampling = Resampling(patients, resamples, seed) if resamples else None
+    scores: dict[str, float] = {}
+    groups: dict[str, dict[str, float]] = {}
+    for task in model.tasks.values():
+        rows = [row for row, record in enumerate(references) if _is_labelled(record, task)]
+        if rows:
+            scores |= _score(task, references, outcomes, rows, resampling)
+            for name, members in _groups(references, rows).items():
+                found = _score(task, references, outcomes, members, None)
+                part = {key: found[key] for key in HEADLINES if key in found}
+                groups.setdefault(name, {"records": float(len(members))}).update(part)
+    if not scores:
+        raise BadRequest(f"{source} has no labels for {', '.join(model.tasks)}")
+    return {
+        "schema": "fascicle/scores/1",
+        "source": source,
+        "folds": None if folds is None else list(folds),
+        "lead_set": lead_set,
+        "records": len(items),
+        "patients": len(set(patients)),
+        "resamples": resamples,
+        "seed": seed,
+        "seen_in_training": _seen(model.bundle, source, folds),
+        "bundle": {"name": model.bundle.info.name, "weights_sha256": model.bundle.weights_sha256},
+        "fascicle": version("fascicle"),
+        "commit": _commit(),
+        "scores": {key: _plain(value) for key, value in scores.items()},
+        "groups": {
+            name: {key: _plain(value) for key, value in part.items()}
+            for name, part in groups.items()
+        },
+    }
+
+
+def add_to_card(path: Path, result: Mapping[str, Any]) -> None:
+    """Write a result's headline scores into the bundle's card; the same split replaces its own.
+
+    Raises
+    ------
+    BadRequest
+        If the result is of other weights.
+    """
+    bundle = read_bundle(path)
+    if result["bundle"]["weights_sha256"] != bundle.weights_sha256:
+        raise BadRequest(f"{path}: these scores are of another bundle")
+    kept = {
+        key: result["scores"][key]
+        for name in HEADLINES
+        for key in (name, f"{name}.low", f"{name}.high")
+        if key in result["scores"]
+    }
+    classes = {
+        key: value
+        for key, value in result["scores"].items()
+        if key.startswith("diagnosis.PTB-XL superclass.") and key.endswith((".auroc", ".f1"))
+    }
+    entry = {k: v for k, v in result.items() if k != "schema"} | {"scores": {**kept, **classes}}
+    others = [
+        score
+        for score in bundle.card.get("scores", [])
+        if any(score[k] != entry[k] for k in ("source", "folds", "lead_set"))
+    ]
+    save_bundle(replace(bundle, card={**bundle.card, "scores": [*others, entry]}), path)
+
+
+def _items(source: str, data_dir: Path, folds: Sequence[int] | None) -> list[Item]:
+    if source not in SOURCES:
+        raise BadRequest(f"no source {source!r}; known: {', '.join(SOURCES)}")
+    named = data_dir / source.removesuffix("100")
+    items = SOURCES[source].index(named if named.is_dir() else data_dir)
+    chosen = [item for item in items if folds is None or item.fold in folds]
+    if not chosen:
+        there = sorted({item.fold for item in items})
+        raise BadRequest(f"{source} has no record in folds {folds}; it has the folds {there}")
+    return chosen
+
+
+def _is_labelled(record: Record, task: Task) -> bool:
+    if task.resolution == "record":
+        return any(system in record.labels for system in task.vocabulary.systems)
+    return task.name in record.annotated
+
+
+def _score(
+    task: Task,
+    references: Sequence[Record],
+    outcomes: Sequence[Outcome],
+    rows: Sequence[int],
+    resampling: Resampling | None,
+) -> dict[str, float]:
+    if resampling is not None:
+        resampling = replace(resampling, groups=[resampling.groups[row] for row in rows])
+    return task.score(
+        [references[row] for row in rows],
+        [outcomes[row] for row in rows],
+        task.vocabulary,
+        resampling,
+    )
+
+
+def _groups(references: Sequence[Record], rows: Sequence[int]) -> dict[str, list[int]]:
+    """Return the rows of each sex and age group that has at least ten records."""
+    groups = {f"sex {sex}": [r for r in rows if references[r].sex == sex] for sex in ("F", "M")}
+    for name, (low, high) in AGE_GROUPS.items():
+        ages = [(row, references[row].age) for row in rows]
+        groups[f"age {name}"] = [row for row, age in ages if age is not None and low <= age < high]
+    return {name: members for name, members in groups.items() if len(members) >= 10}
+
+
+def _seen(bundle: Bundle, source: str, folds: Sequence[int] | None) -> bool:
+    """Return whether the bundle was trained on records of these folds."""
+    for part in bundle.card.get("trained_on", []):
+        if part["source"].removesuffix("100") == source.removesuffix("100"):
+            trained = part["folds"]
+            if trained is None or folds is None or set(trained) & set(folds):
+                return True
+    return False
+
+
+def _commit() -> str | None:
+    """Return the commit of the checkout that this package runs from, if it is one."""
+    here = Path(__file__).parent
+    asked = ["git", "-C", str(here), "rev-parse", "HEAD"]
+    try:
+        found = subprocess.run(asked, capture_output=True, text=True, timeout=5, check=False)
+    except OSError:
+        return None
+    return found.stdout.strip() or None if found.returncode == 0 else None
+
+
+def _plain(value: float) -> float | None:
+    """Return a number that JSON can hold; what cannot be computed is null."""
+    return round(float(value), 6) if np.isfinite(value) else None

@@ -89,7 +89,7 @@ def _add_beats(record: Record, base: Path, ticks_hz: float) -> Record:
     changes = [
         (t, mark.aux[1:].strip()) for t, mark in marks if mark.symbol == "+" and mark.aux[:1] == "("
     ]
-    ends = [time_s for time_s, _ in changes[1:]] + [record.duration_s]
+    ends = [*(time_s for time_s, _ in changes), record.duration_s][1:]
     rhythms = tuple(
         Rhythm(start, end, kind)
         for (start, kind), end in zip(changes, ends, strict=True)

@@ -12,13 +12,14 @@ from fascicle.io.tables import number, separator_of, split
 
 TABLES = (".csv", ".tsv")
 ARRAYS = (".npy", ".npz")
+FIRST_ROWS = 20
 
 
 def find_records(folder: Path | str) -> list[Path]:
     """Return the records in a folder and all its levels, sorted.
 
     A WFDB record is given by its header; headers of segments are left out, as are hidden files,
-    and tables whose first row of data holds words (lists of patients, not signals).
+    and tables whose first rows mostly hold words (lists of patients, not signals).
 
     Raises BadFile if `folder` is not a folder.
     """
@@ -50,11 +51,13 @@ def _segments(path: Path) -> set[Path]:
 
 
 def _is_prose(path: Path) -> bool:
-    """Return whether a table's second row has a cell that is no number."""
+    """Return whether most of the first rows below the names have a cell that is no number."""
     try:
         with path.open(encoding="utf-8-sig", errors="replace") as table:
-            lines = [table.readline(2**16) for _ in range(2)]
+            lines = [table.readline(2**16).strip() for _ in range(FIRST_ROWS)]
     except OSError:
         return False
-    cells = split(lines[1].strip(), separator_of(lines[1]))
-    return any(number(cell) is None for cell in cells)
+    rows = [line for line in lines if line and not line.startswith("#")]
+    separator = separator_of(rows[:2]) if rows else None
+    words = [any(number(cell) is None for cell in split(row, separator)) for row in rows[1:]]
+    return 2 * sum(words) > len(words)

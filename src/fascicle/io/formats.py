@@ -101,7 +101,8 @@ def decode_flac(data: bytes, fmt: int, channels: int, skip: int, count: int | No
 
     Raises ValueError if the stream is damaged, too long, or has other channels or bits.
     """
-    import soundfile  # type: ignore[import-untyped] # a C library: loaded only for the records that need it
+    # a C library: loaded only for the records that need it
+    import soundfile  # type: ignore[import-untyped]
 
     if not data.startswith(b"fLaC"):
         raise ValueError("expected a FLAC stream")
@@ -114,9 +115,10 @@ def decode_flac(data: bytes, fmt: int, channels: int, skip: int, count: int | No
                     f"expected {channels} channels of up to {FLAC[fmt]} bits, "
                     f"came {stream.channels} of {stream.subtype}"
                 )
-            left = skip + (LARGEST_COMPRESSED // channels if count is None else count)
-            if left * channels > LARGEST_COMPRESSED:
-                raise ValueError(f"expected at most {LARGEST_COMPRESSED} samples in a FLAC stream")
+            most = LARGEST_COMPRESSED // channels
+            left = most if count is None else skip + count
+            if left > most:
+                raise ValueError(f"expected at most {most} FLAC samples per channel")
             while left:
                 block = stream.read(min(left, 65536), dtype="int32", always_2d=True)
                 if not len(block):

@@ -58,7 +58,7 @@ def name_leads(
     if len(raw) == len(LEADS) and all(name is None for name in raw):
         return LEADS, ["leads are not named: taken as I, II, III, aVR, aVL, aVF, V1 to V6"]
     texts = [
-        name.strip() if name and name.strip() else f"lead {n}" for n, name in enumerate(raw, 1)
+        name.strip() if name and name.strip() else f"channel {n}" for n, name in enumerate(raw, 1)
     ]
     if len(texts) == 1 and standard_name(texts[0]) is None:
         return ("I",), [f"the only lead, {texts[0]!r}, has no standard name: taken as lead I"]

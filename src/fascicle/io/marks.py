@@ -15,7 +15,7 @@ SYMBOLS = {
 
 CODES = {symbol: code for code, symbol in SYMBOLS.items()}
 BEATS = frozenset("NLRaVFJASEj/QB?enfr")
-"""Symbols that mark a heartbeat (`isqrs` in ecgmap.h)."""
+"""Symbols that mark a heartbeat (`isqrs` in ecgmap.h), flutter waves aside."""
 
 _SKIP, _NUM, _SUB, _CHAN, _AUX = 59, 60, 61, 62, 63
 _RESOLUTION = re.compile(r"## time resolution: (\d{1,9}(?:\.\d{1,12})?)", re.ASCII)

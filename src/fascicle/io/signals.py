@@ -159,7 +159,7 @@ def _millivolts(
         warnings.append(f"signal {name!r} has another checksum than its header says")
     if line.first is not None and samples.size and line.format != 8 and samples[0] != line.first:
         warnings.append(f"signal {name!r} begins with {samples[0]}, its header says {line.first}")
-    values: NDArray[np.float64] = (samples - float(line.baseline)) / line.gain
+    values: NDArray[np.float64] = (samples.astype(np.float64) - line.baseline) / line.gain
     if line.format in INVALID:
         values[samples == INVALID[line.format]] = np.nan
     if scale != 1:

@@ -40,7 +40,7 @@ def read_table(path: Path, unit: str | None) -> Raw:
     """Return the signals of a text table."""
     where = str(path)
     lines = _lines(read_bytes(path), where)
-    separator = separator_of(lines[0][1])
+    separator = separator_of([text for _, text in lines[:2]])
     columns, start = _columns([split(text, separator) for _, text in lines[:2]])
     if len(lines) == start:
         raise BadFile(f"{where}: expected samples below the names, came none")
@@ -65,9 +65,11 @@ def read_table(path: Path, unit: str | None) -> Raw:
     return Raw(signal, tuple(c.name for _, c in kept), rate_hz, warnings=tuple(warnings))
 
 
-def separator_of(line: str) -> str | None:
-    """Return what separates the cells of a line; None for blanks."""
-    return next((mark for mark in "\t;," if mark in line), None)
+def separator_of(lines: Sequence[str]) -> str | None:
+    """Return what separates the cells of a table by its first lines; None for blanks."""
+    if not any(mark in lines[0] for mark in "\t;,") and len(lines[-1].split()) == 1:
+        return ","  # one column; a blank may stand in its name
+    return next((mark for mark in "\t;," if mark in lines[0]), None)
 
 
 def split(line: str, separator: str | None) -> list[str]:
@@ -149,8 +151,8 @@ def _rate(times: NDArray[np.float64], scale: float | None, where: str) -> float:
     span = float(times[-1] - times[0]) * (scale or 1.0)
     if scale is None or steps < 1 or not 0 < span < np.inf:
         raise BadFile(f"{where}: expected a time column in s or ms that rises, came another")
-    even = np.linspace(times[0], times[-1], times.size)
-    if not np.all(np.abs(times - even) * scale < span / steps):
+    each = np.diff(times)
+    if not np.all(np.abs(each - np.median(each)) < 0.9 * np.median(each)):
         raise BadFile(f"{where}: expected evenly spaced times, came a gap or a jump")
     rate_hz = steps / span
     return float(round(rate_hz)) if abs(rate_hz - round(rate_hz)) < 1e-3 * rate_hz else rate_hz

@@ -63,6 +63,7 @@ T_OF = {
 }
 ST_OF = {"ste_anterior": "anterior", "ste_inferior": "inferior", "st_depression": "depression"}
 WIDE_S = {"lbbb": 0.155, "rbbb": 0.143, "paced": 0.165, "vt": 0.155}
+LARGEST_MV = (2.2, 4.0)
 DISCORDANT = frozenset({"lbbb", "paced", "vt"})
 
 
@@ -79,7 +80,7 @@ def draw_heart(rng: np.random.Generator, ventricle: str) -> Heart:
     if ventricle == "long_qt":
         qtc_s = _clipped(rng, 0.515, 0.020, 0.488, 0.580)
     turn = _rotation(rng)
-    qrs = _depolarisation(rng, ventricle, turn)
+    qrs = _depolarisation(rng, ventricle, turn, field)
     t, st = _repolarisation(rng, ventricle, turn, qrs)
     heart = Heart(
         age=age,
@@ -133,15 +134,24 @@ def _filling(timing: Floats) -> Floats:
     return filling
 
 
-def _depolarisation(rng: np.random.Generator, ventricle: str, turn: Floats) -> dict[str, Shape]:
+def _depolarisation(
+    rng: np.random.Generator, ventricle: str, turn: Floats, field: Floats
+) -> dict[str, Shape]:
     usual = shapes.QRS[QRS_OF.get(ventricle, "normal")]
     # An ectopic focus is anywhere: its beat keeps its form and takes another direction.
     focus = _rotation(rng) @ turn
     if rng.random() < 0.4:
         focus = focus @ np.diag([-1.0, 1.0, -1.0])
-    ectopic = _varied(rng, shapes.QRS["ectopic"], focus, 0.12)
-    beat = ectopic if ventricle == "vt" else _varied(rng, usual, turn, 0.10)
+    ectopic = _limited(_varied(rng, shapes.QRS["ectopic"], focus, 0.12), field)
+    beat = ectopic if ventricle == "vt" else _limited(_varied(rng, usual, turn, 0.10), field)
     return {"normal": beat, "ectopic": ectopic}
+
+
+def _limited(qrs: Shape, field: Floats) -> Shape:
+    """Return the shape, smaller if it swings over `LARGEST_MV` in a limb or a chest lead."""
+    top, bottom = extremes(qrs, field)
+    factor = np.divide(LARGEST_MV, (top - bottom).reshape(2, 6).max(axis=1)).min()
+    return Shape(qrs.timing, qrs.dipole * min(1.0, factor))
 
 
 def _repolarisation(
@@ -160,7 +170,7 @@ def _repolarisation(
     )
     if ventricle in ST_OF:
         injury = _varied(rng, shapes.ST[ST_OF[ventricle]], np.eye(3), 0.06)
-        st["normal"] = Shape(injury.timing, injury.dipole * rng.uniform(0.9, 1.5))
+        st["normal"] = Shape(injury.timing, injury.dipole * rng.uniform(1.0, 1.5))
     elif strain:
         st["normal"] = _varied(rng, shapes.ST["strain"], turn, 0.06)
     return t, st
@@ -189,24 +199,23 @@ def _scaled(heart: Heart, size: float) -> Heart:
     )
 
 
-def qrs_extremes(heart: Heart) -> tuple[Floats, Floats]:
-    """Return the highest and lowest value of the usual QRS in each of the twelve leads (mV)."""
-    shape = heart.qrs["normal"]
+def extremes(shape: Shape, field: Floats) -> tuple[Floats, Floats]:
+    """Return the highest and lowest value of a wave in each of the twelve leads (mV)."""
     grid = np.linspace(0.0, 1.0, 181)
-    leads = shapes.bumps(grid, shape.timing) @ shape.dipole @ heart.field.T
+    leads = shapes.bumps(grid, shape.timing) @ (shape.dipole @ field.T)
     return leads.max(axis=0), leads.min(axis=0)
 
 
 def axis_deg(heart: Heart) -> float:
     """Return the frontal QRS axis from the net deflections of I and aVF; 0 is left, 90 is down."""
-    top, bottom = qrs_extremes(heart)
+    top, bottom = extremes(heart.qrs["normal"], heart.field)
     net = top + bottom
     return math.degrees(math.atan2(2.0 / math.sqrt(3.0) * net[5], net[0]))
 
 
 def _with_voltage(rng: np.random.Generator, heart: Heart, ventricle: str) -> Heart:
     """Return the heart with a QRS as large as its condition says, and no larger otherwise."""
-    top, bottom = qrs_extremes(heart)
+    top, bottom = extremes(heart.qrs["normal"], heart.field)
     limb, chest = (top - bottom)[:6].max(), (top - bottom)[6:].max()
     sokolow = max(top[10], top[11]) - bottom[6]
     u = rng.uniform()
@@ -214,5 +223,7 @@ def _with_voltage(rng: np.random.Generator, heart: Heart, ventricle: str) -> Hea
         return _scaled(heart, (0.60 + 0.32 * u) * min(0.5 / limb, 1.0 / chest))
     if ventricle == "lvh":
         return _scaled(heart, (1.08 + 0.35 * u) * 3.5 / sokolow)
-    size = min(1.0, (0.85 + 0.12 * u) * 3.5 / max(sokolow, 0.1), (0.8 + 0.2 * u) * 2.2 / limb)
+    if ventricle in WIDE_S:
+        return heart
+    size = min(1.0, (0.85 + 0.12 * u) * 3.5 / sokolow)
     return _scaled(heart, max(size, (1.1 + 0.3 * u) * 0.5 / limb))

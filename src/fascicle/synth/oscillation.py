@@ -47,11 +47,11 @@ def draw_oscillation(rng: np.random.Generator, kind: str, hertz: float) -> Oscil
     strength = np.array([1.0] if steady else [1.0, 0.5, 0.4])
     teeth = len(strength)
     turn = np.ones((teeth, 3)) if steady else rng.normal(1.0, 0.3, (teeth, 3))
-    size = strength * rng.uniform(0.7, 1.2, teeth)
+    size = strength * rng.uniform(0.8, 1.3, teeth)
     return Oscillation(
         hertz=hertz,
         phase=rng.uniform(0.0, 2 * np.pi, teeth),
-        depth=rng.normal(0.0, 0.0 if steady else 2.5, (teeth, 3)),
+        depth=rng.normal(0.0, 0.0 if steady else 1.2, (teeth, 3)),
         slow_hertz=rng.uniform(0.2, 1.2, (teeth, 3)),
         slow_phase=rng.uniform(0.0, 2 * np.pi, (teeth, 3)),
         dipole=size[:, None] * np.array(shapes.F[kind]) * turn,

@@ -105,7 +105,7 @@ def with_early_beats(
             shift -= moved
             atria.append(Atrial(onset - moved, ectopic=True))
             ventricles.append(Ventricular(onset - moved + 1.05 * pr_s, "S", "A"))
-            shift += 0.15 * rr_s
+            shift += 0.10 * rr_s
         else:
             at = float(sinus_onsets[index - 1]) + pr_s + coupling_s + rng.normal(0.0, 0.006)
             ventricles.append(Ventricular(at, "V", "V", ectopic=True))
@@ -160,7 +160,10 @@ def dissociated(rng: np.random.Generator, _: Heart, bpm: float, duration_s: floa
 
     The escape is ventricular (wide, "E") under 40 per minute and mostly junctional ("j") above.
     """
-    atria = _regular(rng, rng.uniform(70.0, 95.0), duration_s, 0.015)
+    ratio = rng.uniform(70.0, 95.0) / bpm
+    # Far from a whole ratio, so that the two clocks visibly drift past each other.
+    ratio = np.floor(ratio) + 0.2 + 0.6 * (ratio % 1.0)
+    atria = _regular(rng, ratio * bpm, duration_s, 0.015)
     wide = bool(rng.random() < (0.8 if bpm < 40.0 else 0.25))
     onsets = _regular(rng, bpm, duration_s, 0.006)
     escape = ("V", "E") if wide else ("N", "j")

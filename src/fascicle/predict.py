@@ -6,14 +6,14 @@ overlap by all that one output can see, so that the result is that of one pass.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from fascicle.bundle import Bundle, default_bundle, read_bundle
 from fascicle.data.batch import encode_covariates
@@ -22,9 +22,10 @@ from fascicle.decode.calibration import apply_temperature
 from fascicle.decode.consensus import consensus
 from fascicle.decode.delineation import delineate
 from fascicle.decode.intervals import intervals
-from fascicle.decode.stitch import cut, glue
+from fascicle.decode.stitch import cut
 from fascicle.errors import BadRequest
 from fascicle.io.leads import derive
+from fascicle.models.blocks import keep_statistics
 from fascicle.models.network import Network
 from fascicle.models.unet import Features
 from fascicle.record import (
@@ -45,7 +46,9 @@ from fascicle.tasks import Outcome, Task
 
 Array = NDArray[np.float32]
 CHUNK_S = 60.0
-DIAGNOSIS_WINDOW_S = 10.0
+WINDOW_S = 10.0
+STATISTICS_WINDOWS = 24
+"""A long record's normalisation is taken from at most so many of its ten-second windows."""
 HEAD_REACH = 64
 """Samples to each side that the heads see beyond the trunk's reach."""
 
@@ -159,51 +162,97 @@ def predict(
 def _logits(
     network: Network, prepared: Prepared, rate_hz: float, chunk_s: float
 ) -> dict[str, Array]:
-    """Return the logits of one record; the trunk sees chunks, each head what it needs."""
+    """Return the logits of one record; dense heads see it in chunks, diagnosis by ten seconds."""
     samples = prepared.signal.shape[1]
-    frame = int(network.backbone.samples_per_frame)
-    overlap = 2 * frame * -(-(int(network.backbone.reach_samples) + HEAD_REACH) // frame)
-    chunk = max(frame * round(chunk_s * rate_hz / frame), 3 * overlap)
-    windows = cut(samples, chunk, overlap) if samples > chunk else cut(samples, samples, 0)
-    dense: dict[str, list[Array]] = {name: [] for name in network.heads if name != "diagnosis"}
-    frames: list[Tensor] = []
-    whole = len(windows) == 1
-    present = torch.from_numpy(prepared.present)[None]
-    covariates = torch.from_numpy(prepared.covariates)[None]
-    for window in windows:
-        piece = torch.from_numpy(prepared.signal[None, :, window.start : window.stop])
-        valid = torch.tensor([piece.shape[-1]])
-        features: Features = network.backbone(piece, present)
-        for name, pieces in dense.items():
-            made = network.heads[name](features, piece, present, valid, covariates)[0]
-            kept = slice(window.keep_start - window.start, window.keep_stop - window.start)
-            pieces.append(made.numpy() if whole else made[..., kept].numpy())
-        first, last = window.keep_start - window.start, window.keep_stop - window.start
-        frames.append(features.frames[..., first // frame : -(-last // frame)])
-    found = {name: np.concatenate(pieces, axis=-1) for name, pieces in dense.items()}
+    spans = _window_spans(samples, rate_hz)
+    dense = {name: head for name, head in network.heads.items() if name != "diagnosis"}
+    with keep_statistics([network.backbone, *dense.values()]) as take:
+        if len(spans) > 1:
+            _take_statistics(network, dense, prepared, spans, take)
+        found, frames = _pass(network, dense, prepared, rate_hz, chunk_s)
     if "diagnosis" in network.heads:
-        deep = Features(torch.cat(frames, dim=-1), frame, torch.empty(0), 1)
-        head = network.heads["diagnosis"]
-        spans = _diagnosis_spans(samples, frame, rate_hz)
-        logits = [
-            head(
-                replace(deep, frames=deep.frames[..., a:b]),
-                torch.empty(0),
-                present,
-                torch.tensor([min(samples - a * frame, (b - a) * frame)]),
-                covariates,
-            )[0]
-            for a, b in spans
-        ]
+        frame = int(network.backbone.samples_per_frame)
+        logits = [_diagnose(network, frames, prepared, frame, a, b) for a, b in spans]
         found["diagnosis"] = torch.stack(logits).mean(0).numpy()
     return found
 
 
-def _diagnosis_spans(samples: int, frame: int, rate_hz: float) -> list[tuple[int, int]]:
-    """Return frame spans of about ten seconds; up to 15 s the record is one span."""
-    frames = -(-samples // frame)
-    parts = max(round(samples / (DIAGNOSIS_WINDOW_S * rate_hz)), 1)
-    edges = np.linspace(0, frames, parts + 1).round().astype(int)
+def _take_statistics(
+    network: Network,
+    dense: Mapping[str, nn.Module],
+    prepared: Prepared,
+    spans: Sequence[tuple[int, int]],
+    take: Callable[[int], None],
+) -> None:
+    """Take the norms' statistics from at most `STATISTICS_WINDOWS` windows over the record."""
+    size = min(b - a for a, b in spans)
+    chosen = np.linspace(0, len(spans) - 1, min(len(spans), STATISTICS_WINDOWS)).round().astype(int)
+    starts = [spans[place][0] for place in chosen]
+    windows = np.stack([prepared.signal[:, start : start + size] for start in starts])
+    take(len(starts))
+    _run(network, dense, windows, prepared)
+    take(0)
+
+
+def _run(
+    network: Network, dense: Mapping[str, nn.Module], windows: Signal, prepared: Prepared
+) -> tuple[Features, dict[str, Tensor]]:
+    """Return features and dense logits of windows (batch, lead, sample) of one record."""
+    signal = torch.from_numpy(np.ascontiguousarray(windows))
+    present = torch.from_numpy(prepared.present).expand(len(windows), -1)
+    covariates = torch.from_numpy(prepared.covariates).expand(len(windows), -1)
+    valid = torch.full((len(windows),), windows.shape[-1])
+    features: Features = network.backbone(signal, present)
+    logits = {
+        name: head(features, signal, present, valid, covariates) for name, head in dense.items()
+    }
+    return features, logits
+
+
+def _pass(
+    network: Network,
+    dense: Mapping[str, nn.Module],
+    prepared: Prepared,
+    rate_hz: float,
+    chunk_s: float,
+) -> tuple[dict[str, Array], Tensor]:
+    """Return dense logits and the trunk's deepest frames over the whole record, chunk by chunk."""
+    samples = prepared.signal.shape[1]
+    frame = int(network.backbone.samples_per_frame)
+    overlap = 2 * frame * -(-(int(network.backbone.reach_samples) + HEAD_REACH) // frame)
+    chunk = max(frame * round(chunk_s * rate_hz / frame), 2 * overlap)
+    windows = cut(samples, chunk, overlap) if samples > chunk else cut(samples, samples, 0)
+    pieces: dict[str, list[Array]] = {name: [] for name in dense}
+    frames: list[Tensor] = []
+    for window in windows:
+        features, logits = _run(
+            network, dense, prepared.signal[None, :, window.start : window.stop], prepared
+        )
+        first, last = window.keep_start - window.start, window.keep_stop - window.start
+        for name, made in logits.items():
+            pieces[name].append(made[0, ..., first:last].numpy())
+        frames.append(features.frames[..., first // frame : -(-last // frame)])
+    found = {name: np.concatenate(parts, axis=-1) for name, parts in pieces.items()}
+    return found, torch.cat(frames, dim=-1)
+
+
+def _diagnose(
+    network: Network, frames: Tensor, prepared: Prepared, frame: int, start: int, stop: int
+) -> Tensor:
+    """Return the logits (class,) of one window of frames; start and stop are samples."""
+    part = frames[..., start // frame : -(-stop // frame)]
+    features = Features(part, frame, part, frame)
+    present = torch.from_numpy(prepared.present)[None]
+    covariates = torch.from_numpy(prepared.covariates)[None]
+    valid = torch.tensor([stop - start // frame * frame])
+    logits: Tensor = network.heads["diagnosis"](features, part, present, valid, covariates)[0]
+    return logits
+
+
+def _window_spans(samples: int, rate_hz: float) -> list[tuple[int, int]]:
+    """Return samples (start, stop) of windows of about ten seconds; up to 15 s are one window."""
+    parts = max(round(samples / (WINDOW_S * rate_hz)), 1)
+    edges = np.linspace(0, samples, parts + 1).round().astype(int)
     return [(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
 
 

@@ -2,30 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 
-class FrameNorm(nn.Module):
-    """Group normalisation with one group, taken frame by frame over the channels.
+class RecordNorm(nn.Module):
+    """Group normalisation over a record's time, with statistics that can be kept.
 
-    Like GroupNorm it knows nothing of the other records of a batch. Its statistics do not reach
-    over time, so that a long record cut into pieces gives what one pass over it gives.
+    Each record of a batch has its own mean and variance (Wu & He 2018), so that a record's answer
+    does not depend on its neighbours. A long record is read in pieces: its statistics are then
+    taken once from windows spread over it and kept, so that every piece is normalised alike.
     """
 
-    def __init__(self, channels: int, eps: float = 1e-3) -> None:
+    def __init__(self, channels: int, groups: int = 8, eps: float = 1e-5) -> None:
         super().__init__()
-        self.scale = nn.Parameter(torch.ones(channels, 1))
-        self.shift = nn.Parameter(torch.zeros(channels, 1))
-        self.eps = eps
+        self.scale = nn.Parameter(torch.ones(channels))
+        self.shift = nn.Parameter(torch.zeros(channels))
+        self.groups, self.eps = groups, eps
+        self.windows = 0
+        self.kept: tuple[Tensor, Tensor] | None = None
 
     def forward(
         self, x: Float[Tensor, "batch channel frame"]
     ) -> Float[Tensor, "batch channel frame"]:
-        """Return x over its root mean square in each frame, scaled and shifted per channel."""
-        size = torch.rsqrt(x.square().mean(1, keepdim=True) + self.eps)
-        return x * size * self.scale.to(x.dtype) + self.shift.to(x.dtype)
+        """Return x normalised by its own statistics, or by those that are kept."""
+        if self.windows:
+            self.kept = self._take(x)
+        if self.kept is None:
+            return functional.group_norm(x, self.groups, self.scale, self.shift, self.eps)
+        factor, offset = self.kept
+        if self.windows:
+            factor, offset = (part.repeat(self.windows, 1, 1) for part in self.kept)
+        return x * factor + offset
+
+    def _take(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return factor and offset (row, channel, 1) over windows; rows are leads or one record."""
+        windows, (rows, channels, _) = self.windows, x.shape
+        parts = x.reshape(windows, rows // windows, self.groups, -1)
+        variance, mean = torch.var_mean(parts, dim=(0, 3), correction=0)
+        per_channel = channels // self.groups
+        deviation = torch.rsqrt(variance + self.eps).repeat_interleave(per_channel, dim=1)
+        factor = self.scale * deviation
+        offset = self.shift - mean.repeat_interleave(per_channel, dim=1) * factor
+        return factor.unsqueeze(-1), offset.unsqueeze(-1)
+
+
+@contextmanager
+def keep_statistics(modules: Iterable[nn.Module]) -> Iterator[Callable[[int], None]]:
+    """Keep the statistics of all norms inside `modules` until the end of the block.
+
+    Yields `take(windows)`: after `take(n)` the modules' next pass, over n windows of one record,
+    sets the statistics; `take(0)` then keeps them for all later passes, each of one piece.
+    """
+    norms = [m for module in modules for m in module.modules() if isinstance(m, RecordNorm)]
+
+    def take(windows: int) -> None:
+        for norm in norms:
+            norm.windows = windows
+
+    try:
+        yield take
+    finally:
+        for norm in norms:
+            norm.windows, norm.kept = 0, None
 
 
 def conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv1d:
@@ -38,9 +82,9 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, kernel: int, dropout: float = 0.0) -> None:
         super().__init__()
-        self.norm1 = FrameNorm(inputs)
+        self.norm1 = RecordNorm(inputs)
         self.conv1 = conv(inputs, outputs, kernel)
-        self.norm2 = FrameNorm(outputs)
+        self.norm2 = RecordNorm(outputs)
         self.conv2 = conv(outputs, outputs, kernel)
         self.activation = nn.SiLU()
         self.dropout = nn.Dropout1d(dropout)  # whole channels: cheap, and blind to time

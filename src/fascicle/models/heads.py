@@ -1,4 +1,4 @@
-"""Heads: features become logits, one module per task.
+"""Heads: features become logits, one class per task.
 
 Every head takes (features, signal, present, valid, covariates) and fits every backbone.
 """
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fascicle.models.blocks import FrameNorm, ResidualBlock, conv
+from fascicle.models.blocks import RecordNorm, ResidualBlock, conv
 from fascicle.models.unet import STEM_STRIDE, Features
 
 
@@ -36,7 +36,7 @@ class WavesHead(nn.Module):
         )
         self.mix = nn.Sequential(
             ResidualBlock(2 * width, width, kernel),
-            FrameNorm(width),
+            RecordNorm(width),
             nn.SiLU(),
             nn.Conv1d(width, classes, 1),
         )
@@ -68,7 +68,7 @@ class BeatsHead(nn.Module):
         super().__init__()
         self.net = nn.Sequential(
             ResidualBlock(dense_channels, width, kernel),
-            FrameNorm(width),
+            RecordNorm(width),
             nn.SiLU(),
             nn.Conv1d(width, 1 + kinds, 1),
         )
@@ -98,7 +98,7 @@ class DiagnosisHead(nn.Module):
         dropout: float = 0.3,
     ) -> None:
         super().__init__()
-        self.norm = FrameNorm(channels)
+        self.norm = RecordNorm(channels)
         self.attention = nn.Conv1d(channels, 4, 1)
         self.embed = nn.Linear(6 * channels + covariates, width)
         self.dropout = nn.Dropout(dropout)
@@ -122,7 +122,9 @@ class DiagnosisHead(nn.Module):
         weight = self.attention(x).float().masked_fill(~inside, low).softmax(-1)
         attended = torch.einsum("bhf,bcf->bhc", weight, x).flatten(1)
         pooled = torch.cat([mean, peak, attended, covariates], dim=1)
-        return self.out(self.dropout(functional.silu(self.embed(self.dropout(pooled)))))
+        embedded = functional.silu(self.embed(self.dropout(pooled)))
+        logits: Tensor = self.out(self.dropout(embedded))
+        return logits
 
 
 def _resize(x: Tensor, samples_per_frame: int, wanted: int) -> Tensor:

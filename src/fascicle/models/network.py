@@ -49,6 +49,14 @@ class Network(nn.Module):
 
         Parameters
         ----------
+        signal
+            mV at the net's rate; what stands in absent leads is ignored.
+        present
+            Whether each lead is there.
+        valid
+            Samples of each row that are not padding, at least 1.
+        covariates
+            Age / 100, age known, sex (F 1, M -1), sex known.
         rows
             Task -> (batch,) bool: the rows that its head sees; a task without a row is left out,
             and the logits hold only these rows. None: every head sees every row.
@@ -99,4 +107,3 @@ def build_network(
     """
     trunk = BACKBONES[backbone](**options)
     return Network(trunk, {task: HEADS[head](trunk, classes) for task, head, classes in heads})
-

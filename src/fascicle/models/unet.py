@@ -90,9 +90,7 @@ class UNet(nn.Module):
         """Return features of a signal (batch, lead, sample) in mV; absent leads are ignored."""
         x = self.stem(with_masks(signal, present, self.samples_per_frame))
         skips = []
-        for level, (block, narrow) in enumerate(
-            zip(self.encoder, (*self.skip, None), strict=True)
-        ):
+        for level, (block, narrow) in enumerate(zip(self.encoder, (*self.skip, None), strict=True)):
             x = block(halve(x) if level else x)
             if narrow is not None:
                 skips.append(narrow(x))
@@ -115,7 +113,7 @@ def with_masks(signal: Tensor, present: Tensor, multiple: int) -> Tensor:
 def _reach(stem_kernel: int, kernel: int, levels: int, deep_blocks: int) -> int:
     """Return how many samples to each side one output can depend on (an upper bound)."""
     half, block = kernel // 2, 2 * (kernel // 2)
-    steps = [STEM_STRIDE * 2**level for level in range(levels)]
+    steps = [STEM_STRIDE << level for level in range(levels)]
     encoder = sum((block + 1) * step for step in steps)
     decoder = sum((block + 1) * step for step in steps[:-1])
     return stem_kernel // 2 + encoder + (deep_blocks * block + half) * steps[-1] + decoder

@@ -15,15 +15,22 @@ with warnings.catch_warnings():  # wfdb calls pandas in a way that warns; not ou
     import wfdb  # noqa: F401
 
 Writer = Callable[..., Path]
+Waveform = Callable[..., NDArray[np.int64]]
 
 
-def waveform(leads: int = 2, samples: int = 600, seed: int = 0) -> NDArray[np.int64]:
+def make_waveform(leads: int = 2, samples: int = 600, seed: int = 0) -> NDArray[np.int64]:
     """Return (lead, sample) adu between -120 and 120: fits every format, steps fit format 8."""
     rng = np.random.default_rng(seed)
     phase = np.arange(samples) / 40 + rng.uniform(0, 6, (leads, 1))
     return np.round(90 * np.sin(phase) + rng.uniform(-30, 30, (leads, samples)) * 0.5).astype(
         np.int64
     )
+
+
+@pytest.fixture
+def waveform() -> Waveform:
+    """Return the function that makes adu, (leads, samples, seed) -> (lead, sample)."""
+    return make_waveform
 
 
 @pytest.fixture
@@ -40,7 +47,7 @@ def write_record(tmp_path: Path) -> Writer:
         comments: Sequence[str] = (),
         folder: Path | None = None,
     ) -> Path:
-        adu = waveform(len(leads)) if adu is None else adu
+        adu = make_waveform(len(leads)) if adu is None else adu
         folder = folder or tmp_path
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{name}.dat").write_bytes(adu.T.astype("<i2").tobytes())

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import wfdb
+from numpy.typing import NDArray
 
 from fascicle.io.annotations import write_annotations
 from fascicle.io.marks import Mark, encode_marks
 from fascicle.io.reading import read
 from fascicle.record import Beat, Rhythm, Wave
 
-from .conftest import Writer, waveform
+Writer = Callable[..., Path]
+Waveform = Callable[..., NDArray[np.int64]]
+
 
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword")  # wfdb on pandas
 
@@ -70,7 +74,7 @@ def test_the_clock_is_the_files_own_else_the_headers(write_record: Writer) -> No
     assert read(path, rate_hz=250).beats[0].time_s == 90 / 250
 
 
-def test_marks_count_frames_not_samples(write_record: Writer) -> None:
+def test_marks_count_frames_not_samples(write_record: Writer, waveform: Waveform) -> None:
     path = write_record(
         waveform(1), record_line="rec 1 250 300", fields="16x2 200/mV 16 0", leads=("II",)
     )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from fascicle.errors import BadFile
 from fascicle.io.folders import find_records
 
-from .conftest import Writer
+Writer = Callable[..., Path]
 
 
 def test_every_record_at_every_level_once_and_sorted(tmp_path: Path, write_record: Writer) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from fascicle.io.formats import bytes_needed, decode, decode_flac, samples_held
 from fascicle.io.reading import read
 
-from .conftest import waveform
+Waveform = Callable[..., NDArray[np.int64]]
+
 
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword")  # wfdb on pandas
 
@@ -41,7 +43,9 @@ def packed(flat: NDArray[np.int64], fmt: int) -> bytes:
 
 @pytest.mark.parametrize("fmt", [8, 16, 24, 32, 61, 80, 160, 212, 310, 311])
 @pytest.mark.parametrize("samples", [600, 601, 602])
-def test_samples_equal_those_of_wfdb(tmp_path: Path, fmt: int, samples: int) -> None:
+def test_samples_equal_those_of_wfdb(
+    tmp_path: Path, fmt: int, samples: int, waveform: Waveform
+) -> None:
     adu = waveform(1, samples)[0]
     if fmt != 8:
         adu[7] = -(2 ** {80: 7, 310: 9, 311: 9, 212: 11, 24: 23, 32: 31}.get(fmt, 15))
@@ -61,7 +65,7 @@ def test_samples_equal_those_of_wfdb(tmp_path: Path, fmt: int, samples: int) -> 
 
 
 @pytest.mark.parametrize("fmt", ["16", "24", "32", "80", "212"])
-def test_records_of_wfdb_are_read(tmp_path: Path, fmt: str) -> None:
+def test_records_of_wfdb_are_read(tmp_path: Path, fmt: str, waveform: Waveform) -> None:
     adu = waveform(3, 601).T
     wfdb.wrsamp(
         "rec",
@@ -104,7 +108,9 @@ def flac(values: NDArray[Any], subtype: str) -> bytes:
     ("fmt", "subtype", "shift", "dtype"),
     [(508, "PCM_S8", 8, "int16"), (516, "PCM_16", 0, "int16"), (524, "PCM_24", 8, "int32")],
 )
-def test_flac_equals_wfdb(tmp_path: Path, fmt: int, subtype: str, shift: int, dtype: str) -> None:
+def test_flac_equals_wfdb(
+    tmp_path: Path, fmt: int, subtype: str, shift: int, dtype: str, waveform: Waveform
+) -> None:
     adu = waveform(2, 500)
     (tmp_path / "r.dat").write_bytes(flac((adu.T << shift).astype(dtype), subtype))
     (tmp_path / "r.hea").write_text(
@@ -115,7 +121,7 @@ def test_flac_equals_wfdb(tmp_path: Path, fmt: int, subtype: str, shift: int, dt
     np.testing.assert_array_equal(expected, ((adu - 3) / 200).astype(np.float32))
 
 
-def test_flac_that_is_none_or_another_is_refused() -> None:
+def test_flac_that_is_none_or_another_is_refused(waveform: Waveform) -> None:
     stream = flac(waveform(2, 500).T.astype("int16"), "PCM_16")
     for data, channels, fmt in [
         (b"RIFF", 2, 516),

@@ -23,12 +23,10 @@ from fascicle.io.marks import Mark, encode_marks
 from fascicle.io.reading import read
 from fascicle.record import LEADS, Record
 
-from .conftest import waveform
-
 CASES = 200
 LONGEST_S = 5.0
 LARGEST_BYTES = 2**28
-ADU = waveform(3, 180, 3)
+ADU = np.round(90 * np.sin(np.arange(540).reshape(3, 180) / 7)).astype(np.int64)
 NAMES = ("I", "MLII", "V1")
 MARKS = [
     Mark(5, "+", aux="(N"),

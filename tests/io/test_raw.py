@@ -25,8 +25,10 @@ def test_only_files_within_the_limit_are_read(tmp_path: Path) -> None:
 
 def test_infinite_values_become_missing_with_a_warning() -> None:
     notes: list[str] = []
-    signal = stack([np.array([1.0, np.inf, 1e300]), np.array([np.nan, -np.inf, 2.0])], notes)
-    np.testing.assert_array_equal(signal, np.float32([[1, np.nan, np.nan], [np.nan, np.nan, 2]]))
+    rows = [np.array([1.0, np.inf, 1e300]), np.array([np.nan, -np.inf, 2.0])]
+    signal = stack(rows, (2, 3), notes)
+    expected = [[1, np.nan, np.nan], [np.nan, np.nan, 2]]
+    np.testing.assert_array_equal(signal, np.array(expected, np.float32))
     assert notes == ["3 infinite values are taken as missing"]
 
 

@@ -2,21 +2,26 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import fascicle.io
 from fascicle.errors import BadFile, BadRequest
 from fascicle.io.reading import READERS, read
 from fascicle.record import Record
 
-from .conftest import Writer, waveform
+Writer = Callable[..., Path]
+Waveform = Callable[..., NDArray[np.int64]]
 
 
 @pytest.mark.parametrize("spelling", ["rec.hea", "rec.dat", "rec"])
-def test_a_record_by_any_of_its_names(write_record: Writer, spelling: str) -> None:
+def test_a_record_by_any_of_its_names(
+    write_record: Writer, spelling: str, waveform: Waveform
+) -> None:
     path = write_record(comments=("Age: 56", "Sex: Female", "Dx: 426783006,"))
     record = read(path.parent / spelling)
     assert (record.name, record.rate_hz, record.leads) == ("rec", 500, ("I", "II"))
@@ -52,7 +57,10 @@ def test_nothing_known_is_said_as_nothing(write_record: Writer) -> None:
     [
         *[("none", "none.hea beside it"), ("none.dat", "none.hea"), ("none.hea", "found none")],
         *[("none.csv", "found none"), ("none.npz", "found none"), (".", "header")],
-        *[("x.edf", "x.edf.hea beside it, found none"), ("lonely.mat", "lonely.hea beside it")],
+        *[
+            ("x.edf", "x.edf: expected a WFDB record, a table or an array"),
+            ("lonely.mat", "lonely.hea beside it"),
+        ],
     ],
 )
 def test_what_is_not_there_is_refused(tmp_path: Path, name: str, reason: str) -> None:

@@ -1,20 +1,23 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import wfdb
+from numpy.typing import NDArray
 
 from fascicle.errors import BadFile
 from fascicle.io.folders import find_records
 from fascicle.io.reading import read
 
-from .conftest import Writer, waveform
+Writer = Callable[..., Path]
+Waveform = Callable[..., NDArray[np.int64]]
 
 
 @pytest.fixture
-def variable(tmp_path: Path, write_record: Writer) -> Path:
+def variable(tmp_path: Path, write_record: Writer, waveform: Waveform) -> Path:
     """A record of 600 samples, a gap of 100, and 400 samples in which II is replaced by V1."""
     write_record(waveform(2, 600, 1), "a", leads=("I", "II"))
     write_record(waveform(2, 400, 2), "b", leads=("V1", "I"))
@@ -34,7 +37,7 @@ def test_variable_layout_equals_wfdb(variable: Path) -> None:
     assert np.isnan(record.signal[:, 600:700]).all()
 
 
-def test_fixed_layout_equals_wfdb(tmp_path: Path, write_record: Writer) -> None:
+def test_fixed_layout_equals_wfdb(tmp_path: Path, write_record: Writer, waveform: Waveform) -> None:
     write_record(waveform(2, 600, 1), "a")
     write_record(waveform(2, 400, 2), "b")
     (tmp_path / "m.hea").write_text("m/2 2 500 1000\na 600\nb 400\n#Age: 40\n")

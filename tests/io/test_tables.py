@@ -71,7 +71,7 @@ def test_missing_cells_are_nan(tmp_path: Path) -> None:
     record = read(table(tmp_path, text), rate_hz=500, unit="mV")
     n = np.nan
     expected = [[0.1, n, n, n, 0.5], [n, 0.2, n, n, 0.5]]
-    np.testing.assert_array_equal(record.signal, np.float32(expected))
+    np.testing.assert_array_equal(record.signal, np.array(expected, np.float32))
     assert any("2 infinite" in warning for warning in record.warnings)
 
 

@@ -85,7 +85,7 @@ def _raw(
         scale = millivolts_per(unit or "mV")
         if scale is None:
             raise BadFile(f"{where}: expected a unit of voltage, came {str(unit)[:40]!r}")
-        signal = stack([row * scale for row in rows], warnings)
+        signal = stack((row * scale for row in rows), table.shape, warnings)
     if names and len(names) != len(rows):
         raise BadFile(f"{where}: expected a name for each of {len(rows)} leads, came {len(names)}")
     return Raw(signal, names or (None,) * len(rows), rate_hz, warnings=tuple(warnings))

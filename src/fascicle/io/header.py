@@ -167,5 +167,5 @@ def _signal(line: str, where: str, warnings: list[str]) -> SignalLine:
         unit=unit,
         first=None if fields["first"] is None else int(fields["first"]),
         checksum=None if fields["checksum"] is None else int(fields["checksum"]),
-        name=fields["name"],
+        name=" ".join(fields["name"].split()) if fields["name"] else None,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,9 +44,11 @@ def read_bytes(path: Path, limit: int | None = None) -> bytes:
         raise BadFile(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def stack(rows: Sequence[NDArray[np.float64]], warnings: list[str]) -> Signal:
+def stack(
+    rows: Iterable[NDArray[np.float64]], shape: tuple[int, int], warnings: list[str]
+) -> Signal:
     """Return rows of mV as float32 (lead, sample); values that float32 cannot hold become NaN."""
-    signal = np.empty((len(rows), rows[0].size if rows else 0), dtype=np.float32)
+    signal = np.empty(shape, dtype=np.float32)
     infinite = 0
     with np.errstate(over="ignore", invalid="ignore"):
         for index, row in enumerate(rows):

@@ -28,11 +28,14 @@ def read_wfdb(path: Path, unit: str | None) -> Raw:
 
 def find_header(path: Path) -> Path:
     """Return the header that belongs to `path`. Raises BadFile if there is none."""
-    if path.suffix.lower() == ".hea":
+    kind = path.suffix.lower()
+    if kind == ".hea":
         return path
-    same_name = Path(f"{path}.hea")
-    for candidate in (same_name, path.with_suffix(".hea"), path.with_suffix(".HEA")):
+    of_signals = kind in (".dat", ".mat")
+    bases = [path, path.with_suffix("")] if of_signals else [path]
+    for candidate in [Path(f"{base}{suffix}") for base in bases for suffix in (".hea", ".HEA")]:
         if candidate.is_file():
             return candidate
-    expected = path.with_suffix(".hea") if path.suffix.lower() in (".dat", ".mat") else same_name
-    raise BadFile(f"{path}: expected a WFDB header {expected.name} beside it, found none")
+    if path.is_file() and not of_signals:
+        raise BadFile(f"{path}: expected a WFDB record, a table or an array, came another file")
+    raise BadFile(f"{path}: expected a WFDB header {bases[-1].name}.hea beside it, found none")

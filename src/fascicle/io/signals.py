@@ -44,34 +44,51 @@ def read_signals(header_path: Path, header: Header, unit: str | None) -> Raw:
             warnings.append(f"signal {line.name or line.file!r} in {line.unit!r} is left out")
         elif (unit or line.unit).strip().lower() == "adu":
             warnings.append(f"signal {line.name or line.file!r} is in adu: 200 per mV assumed")
-    keep = [index for index, scale in enumerate(scales) if scale is not None]
-    rows: dict[int, NDArray[np.float64]] = {}
-    for name in dict.fromkeys(header.signals[index].file for index in keep):
+    keep = {index: scale for index, scale in enumerate(scales) if scale is not None}
+    lines = {index: header.signals[index] for index in keep}
+    samples: dict[int, Samples] = {}
+    for name in dict.fromkeys(line.file for line in lines.values()):
         group = [index for index, line in enumerate(header.signals) if line.file == name]
-        lines = [header.signals[index] for index in group]
-        values = _read_file(header_path, name, lines, header.samples, warnings)
-        for index, line, samples in zip(group, lines, values, strict=True):
-            scale = scales[index]
-            if scale is not None:
-                rows[index] = _millivolts(samples, line, scale, warnings)
-    frames = {rows[index].size // header.signals[index].frame for index in keep}
-    if len(frames) > 1:
-        raise BadFile(
-            f"{header_path}: expected signals of one length, came {sorted(frames)} frames"
+        in_file = [header.signals[index] for index in group]
+        samples.update(
+            zip(
+                group,
+                _read_file(header_path, name, in_file, header.samples, warnings),
+                strict=True,
+            )
         )
-    if keep and frames == {0}:
-        raise BadFile(f"{header_path}: expected samples, its signal files hold none")
-    fastest = max((header.signals[index].frame for index in keep), default=1)
-    leads = [header.signals[index] for index in keep]
-    signal = stack([_at(fastest, rows.pop(i), header.signals[i], warnings) for i in keep], warnings)
+    fastest = max((line.frame for line in lines.values()), default=1)
+    frames = _frames(header_path, [(samples[i].size, line) for i, line in lines.items()], fastest)
+    # one lead at a time, so that only the integers and the result are there as a whole
+    rows = (
+        _at(fastest, _millivolts(samples.pop(i), line, keep[i], warnings), line, warnings)
+        for i, line in lines.items()
+    )
+    signal = stack(rows, (len(lines), frames * fastest), warnings)
     return Raw(
         signal=signal,
-        leads=tuple(line.name for line in leads),
+        leads=tuple(line.name for line in lines.values()),
         rate_hz=header.rate_hz * fastest,
         samples_per_frame=fastest,
         comments=header.comments,
         warnings=tuple(warnings),
     )
+
+
+def _frames(header_path: Path, found: list[tuple[int, SignalLine]], fastest: int) -> int:
+    """Return the frames that each signal has, 0 without signals. Raises BadFile if they differ."""
+    frames = sorted({size // line.frame for size, line in found})
+    if len(frames) > 1:
+        raise BadFile(f"{header_path}: expected signals of one length, came {frames} frames")
+    if frames == [0]:
+        raise BadFile(f"{header_path}: expected samples, its signal files hold none")
+    slowest = min((line.frame for _, line in found), default=1)
+    if fastest > MOST_FRAME_RATIO * slowest:
+        raise BadFile(
+            f"{header_path}: expected rates within a factor of {MOST_FRAME_RATIO},"
+            f" came {slowest} and {fastest} samples per frame"
+        )
+    return frames[0] if frames else 0
 
 
 def beside(header_path: Path, name: str) -> Path:
@@ -176,11 +193,6 @@ def _at(
     """Return a signal of `line.frame` samples per frame at `fastest` samples per frame."""
     if line.frame == fastest:
         return values
-    if fastest > line.frame * MOST_FRAME_RATIO:
-        raise BadFile(
-            f"signal {line.name or line.file!r}: expected at least {fastest / MOST_FRAME_RATIO:g}"
-            f" samples per frame beside {fastest}, came {line.frame}"
-        )
     warnings.append(f"signal {line.name or line.file!r} is slower than others: interpolated")
     old = np.arange(values.size) / line.frame
     new = np.arange(values.size // line.frame * fastest) / fastest

@@ -61,7 +61,7 @@ def read_table(path: Path, unit: str | None) -> Raw:
     if not rows:
         raise BadFile(f"{where}: expected a column of samples, came none")
     kept = _scaled(rows, unit, where, warnings)
-    signal = stack([values for values, _ in kept], warnings)
+    signal = stack((values for values, _ in kept), (len(kept), len(table)), warnings)
     return Raw(signal, tuple(c.name for _, c in kept), rate_hz, warnings=tuple(warnings))
 
 

@@ -87,15 +87,22 @@ def write_pack(
 
     Parameters
     ----------
+    folder
+        Where the pack lies, made if need be.
     items
         (key, patient, source, fold) of each record.
+    load
+        Place in `items` -> record; its leads that are not among `LEADS` are left out.
+    preprocessing
+        How each signal is prepared.
     progress
         Wraps the shard numbers, for a progress bar.
 
     Raises
     ------
     BadData
-        If the folder holds a pack of other records or other settings.
+        If the folder holds a pack of other records or other settings, or a record has no samples
+        or no standard lead.
     """
     folder.mkdir(parents=True, exist_ok=True)
     settings = {
@@ -126,21 +133,28 @@ def open_pack(folder: Path) -> Pack:
         raise BadData(f"{folder}: pack schema {SCHEMA} expected, found {settings.get('schema')}")
     entries, shards = [], {}
     for path in sorted(folder.glob("*.jsonl")):
-        found = [_entry(json.loads(line), path.stem) for line in path.read_text().splitlines()]
-        counts = sum(len(entry.leads) * entry.samples for entry in found)
-        shard = np.memmap(path.with_suffix(".i16"), dtype="<i2", mode="r") if counts else _empty()
-        if shard.size != counts:
-            raise BadData(f"{path.with_suffix('.i16')}: {counts} samples expected, {shard.size}")
+        found = _read_entries(path)
         entries.extend(found)
-        shards[path.stem] = shard
+        shards[path.stem] = _open_shard(path.with_suffix(".i16"), found)
     if len(entries) != settings["records"]:
         raise BadData(f"{folder}: {settings['records']} records expected, found {len(entries)}")
-    lists = {k: tuple(v) if isinstance(v, list) else v for k, v in settings["preprocessing"].items()}
-    return Pack(folder, Preprocessing(**lists), tuple(entries), shards)
+    return Pack(folder, Preprocessing(**settings["preprocessing"]), tuple(entries), shards)
 
 
-def _empty() -> NDArray[np.int16]:
-    return np.zeros(0, dtype=np.int16)
+def _read_entries(path: Path) -> list[Entry]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return [_entry(json.loads(line), path.stem) for line in lines]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadData(f"{path}: not the entries of a pack ({error!r})") from None
+
+
+def _open_shard(path: Path, entries: Sequence[Entry]) -> NDArray[np.int16]:
+    wanted = 2 * sum(len(entry.leads) * entry.samples for entry in entries)
+    found = path.stat().st_size if path.exists() else 0
+    if found != wanted:
+        raise BadData(f"{path}: {wanted} bytes expected, found {found}")
+    return np.memmap(path, dtype="<i2", mode="r")
 
 
 def _digest(items: Sequence[tuple[str, str, str, int]]) -> str:
@@ -171,9 +185,11 @@ def _write_shard(
     offset = 0
     for (key, patient, source, fold), record in records:
         rows = [row for row, lead in enumerate(record.leads) if lead in LEADS]
+        if not rows or not record.samples:
+            raise BadData(f"{key}: no samples of a standard lead; leads: {', '.join(record.leads)}")
         signal = prepare(record.signal[rows], record.rate_hz, preprocessing)
         peak = np.abs(signal).max(axis=1, initial=0.0)
-        scale = np.where(peak > 0, peak / 32767, 1e-3).astype(np.float32)
+        scale = np.where(peak > 1e-30, peak / 32767, 1e-3).astype(np.float32)
         parts.append(np.rint(signal / scale[:, None]).astype("<i2"))
         lines.append(
             json.dumps(
@@ -200,8 +216,7 @@ def _write_shard(
             )
         )
         offset += signal.size
-    counts = np.concatenate([part.ravel() for part in parts]) if parts else _empty()
-    _replace(folder / f"{name}.i16", counts.tobytes())
+    _replace(folder / f"{name}.i16", b"".join(part.tobytes() for part in parts))
     _replace(folder / f"{name}.jsonl", ("\n".join(lines) + "\n").encode())
 
 

@@ -44,6 +44,17 @@ def pack_source(
         Folder that holds the data sets, each under its name.
     packs_dir
         Where packs are kept; each combination of source, folder and settings has its own.
+    preprocessing
+        How each signal is prepared.
+    progress
+        Wraps the shard numbers, for a progress bar with this title.
+
+    Raises
+    ------
+    BadRequest
+        If there is no such source.
+    BadData
+        If the set is not there or not whole.
     """
     settings = json.dumps([asdict(preprocessing), str(data_dir.resolve())])
     folder = packs_dir / f"{name}-{hashlib.sha256(settings.encode()).hexdigest()[:10]}"

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fascicle.errors import BadRequest
 from fascicle.record import LEAD_SETS, LEADS
 
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """How strongly each window is varied; zeros switch a kind off.
+    """How strongly each window is varied; zeros switch a kind off (and a gain of 1).
 
     Parameters
     ----------
@@ -49,6 +50,18 @@ class Augmentation:
     lead_shift: float = 0.0
     covariate_drop: float = 0.2
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.gain < np.inf:
+            raise BadRequest(f"gain must be at least 1, not {self.gain}")
+        for name in ("baseline_mv", "noise_mv", "cutout_s", "lead_shift_s"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise BadRequest(f"{name} must not be negative, not {getattr(self, name)}")
+        for name in ("lead_set", "lead_drop", "lead_shift", "covariate_drop"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise BadRequest(f"{name} must be a share from 0 to 1, not {getattr(self, name)}")
+        if self.lead_set + self.lead_drop > 1:
+            raise BadRequest("lead_set and lead_drop must not exceed 1 together")
+
 
 def augment_signal(
     signal: NDArray[np.float32],
@@ -57,7 +70,7 @@ def augment_signal(
     rng: np.random.Generator,
 ) -> None:
     """Vary amplitude, wander, noise and gaps of (lead, sample), in place."""
-    leads, samples = signal.shape
+    leads, samples = len(signal), signal.shape[1]
     if settings.gain > 1:
         reach = np.log(settings.gain)
         common, single = rng.uniform(-reach, reach), rng.uniform(-reach / 3, reach / 3, leads)
@@ -69,8 +82,8 @@ def augment_signal(
         size = rng.uniform(-settings.baseline_mv, settings.baseline_mv, leads).astype(np.float32)
         signal += size[:, None] * wander
     if settings.noise_mv and rng.random() < 0.5:
-        size = np.float32(rng.uniform(0, settings.noise_mv))
-        signal += size * rng.standard_normal(signal.shape, dtype=np.float32)
+        spread = np.float32(rng.uniform(0, settings.noise_mv))
+        signal += spread * rng.standard_normal(signal.shape, dtype=np.float32)
     if settings.cutout_s and rng.random() < 0.3:
         gap = int(rng.uniform(0, settings.cutout_s) * rate_hz)
         first = int(rng.integers(0, max(samples - gap, 1)))
@@ -110,6 +123,5 @@ def shift_leads(array: NDArray[np.float32], shifts: NDArray[np.int64]) -> None:
     for row in np.flatnonzero(shifts):
         shift = int(shifts[row])
         array[row] = np.roll(array[row], shift)
-        array[row, :shift] = 0 if shift > 0 else array[row, :shift]
-        if shift < 0:
-            array[row, shift:] = 0
+        came_in = slice(None, shift) if shift > 0 else slice(shift, None)
+        array[row, came_in] = 0

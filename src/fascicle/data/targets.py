@@ -81,7 +81,6 @@ def beats_target(
         if times:
             reach = 2 * KIND_REACH_S
             weight[0, _span(times[0][0] - reach, times[-1][0] + reach, start, samples, rate_hz)] = 1
-    weight[0, max(entry.samples - start, 0) :] = 0
     clock = (start + np.arange(samples)) / rate_hz
     for time_s, kind in times:
         near = _span(time_s - 0.1, time_s + 0.1, start, samples, rate_hz)
@@ -91,6 +90,7 @@ def beats_target(
             close = _span(time_s - KIND_REACH_S, time_s + KIND_REACH_S, start, samples, rate_hz)
             target[1, close] = kind
             weight[1, close] = 1
+    weight[:, max(entry.samples - start, 0) :] = 0
     return target, weight
 
 

@@ -1,0 +1,213 @@
+"""Targets: exact places, and no weight where nothing is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from fascicle.data.pack import Entry
+from fascicle.data.targets import BUMP_S, beats_target, labels_target, waves_target
+from fascicle.labels import Term, Vocabulary
+from fascicle.record import LEADS, Beat, Wave
+
+Make = Callable[..., Entry]
+NONE, P, QRS, T = 0, 1, 2, 3
+BEAT = (
+    Wave("II", "P", 1.0, 1.04, 1.08),
+    Wave("II", "QRS", 1.2, 1.24, 1.28),
+    Wave("II", "T", 1.4, 1.5, 1.6),
+)
+
+
+def _spans(values: NDArray[Any]) -> list[tuple[int, int]]:
+    """Return first and last place of each run that is not 0."""
+    padded = np.concatenate([[0], values != 0, [0]])
+    edges = np.flatnonzero(np.diff(padded))
+    return [(int(a), int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def test_waves_stand_from_onset_to_offset_in_their_lead(entry: Make) -> None:
+    target, weight = waves_target(entry(waves=BEAT), 0, 600, 250.0, None)
+    assert target.dtype == weight.dtype == np.float32
+    assert target.shape == weight.shape == (12, 600)
+    row = target[LEADS.index("II")]
+    assert _spans(row == P) == [(250, 270)]
+    assert _spans(row == QRS) == [(300, 320)]
+    assert _spans(row == T) == [(350, 400)]
+    others = [i for i, lead in enumerate(LEADS) if lead != "II"]
+    assert not target[others].any()
+
+
+def test_a_lead_counts_from_its_first_mark_to_its_last(entry: Make) -> None:
+    waves = (*BEAT, Wave("V1", "QRS", 1.21, 1.24, 1.27))
+    _, weight = waves_target(entry(waves=waves), 0, 600, 250.0, None)
+    assert _spans(weight[LEADS.index("II")]) == [(250, 400)]
+    assert _spans(weight[LEADS.index("V1")]) == [(303, 317)]
+    unmarked = [i for i, lead in enumerate(LEADS) if lead not in ("II", "V1")]
+    assert not weight[unmarked].any()
+
+
+def test_boundaries_between_samples_round_inwards(entry: Make) -> None:
+    waves = (Wave("I", "QRS", 0.1009, 0.12, 0.1391),)
+    target, weight = waves_target(entry(waves=waves), 0, 100, 250.0, None)
+    assert _spans(target[0]) == _spans(weight[0]) == [(26, 34)]  # 25.2 to 34.8
+
+
+def test_a_wave_without_onset_casts_doubt_before_its_peak(entry: Make) -> None:
+    waves = (
+        Wave("II", "QRS", 1.0, 1.04, 1.08),
+        Wave("II", "T", None, 1.5, 1.6),
+        Wave("II", "QRS", 2.0, 2.04, 2.08),
+    )
+    target, weight = waves_target(entry(waves=waves), 0, 600, 250.0, None)
+    assert _spans(target[1] == T) == [(375, 400)]
+    assert _spans(weight[1]) == [(250, 324), (376, 520)]  # 1.3 to 1.5 s is unsure
+
+
+def test_a_wave_without_offset_casts_doubt_after_its_peak(entry: Make) -> None:
+    waves = (Wave("II", "T", 1.0, 1.1, None), Wave("II", "P", 1.5, 1.54, 1.58))
+    target, weight = waves_target(entry(waves=waves), 0, 600, 250.0, None)
+    assert _spans(target[1] == T) == [(250, 275)]
+    assert _spans(weight[1]) == [(250, 274), (326, 395)]
+
+
+@pytest.mark.parametrize(
+    "wave",
+    [
+        Wave("II", "T", None, None, 1.5),
+        Wave("II", "T", 1.5, None, None),
+        Wave("II", "T", None, None, None),
+    ],
+)
+def test_a_wave_without_peak_and_boundary_is_not_drawn(entry: Make, wave: Wave) -> None:
+    whole = (Wave("II", "QRS", 1.0, 1.04, 1.08), wave, Wave("II", "QRS", 2.0, 2.04, 2.08))
+    target, _ = waves_target(entry(waves=whole), 0, 600, 250.0, None)
+    assert not (target == T).any()
+
+
+@settings(max_examples=40, deadline=None)
+@given(start=st.integers(0, 700), samples=st.integers(1, 700))
+def test_a_window_cuts_waves_and_weights_as_it_cuts_the_signal(
+    entry: Make, start: int, samples: int
+) -> None:
+    known = (*BEAT, Wave("V6", "T", None, 2.0, 2.1), Wave("V6", "QRS", 1.2, 1.23, 1.3))
+    beats = (Beat(1.24, "V"), Beat(2.2, "N"))
+    made = entry(waves=known, beats=beats, annotated=frozenset({"beats"}))
+    for function in (waves_target, beats_target):
+        whole = function(made, 0, 1400, 250.0, None)
+        part = function(made, start, samples, 250.0, None)
+        for big, small in zip(whole, part, strict=True):
+            assert np.array_equal(big[:, start : start + samples], small)
+
+
+def test_bumps_stand_exactly_on_the_peaks(entry: Make) -> None:
+    beats = (Beat(1.0, "N"), Beat(2.001, "V"))
+    known = entry(beats=beats, annotated=frozenset({"beats"}))
+    target, weight = beats_target(known, 100, 600, 250.0, None)
+    clock = (100 + np.arange(600)) / 250
+    near_one, near_two = np.abs(clock - 1.0) < 0.1001, np.abs(clock - 2.001) < 0.1001
+    assert target[0, near_one] == pytest.approx(
+        np.exp(-0.5 * ((clock[near_one] - 1.0) / BUMP_S) ** 2), abs=1e-6
+    )
+    assert target[0, near_two] == pytest.approx(
+        np.exp(-0.5 * ((clock[near_two] - 2.001) / BUMP_S) ** 2), abs=1e-6
+    )
+    assert target[0, 150] == 1
+    assert target[0, 400] == pytest.approx(np.exp(-0.5 * (0.001 / BUMP_S) ** 2))
+    assert (target[0, ~near_one & ~near_two] == 0).all()
+    assert (weight[0] == 1).all()
+
+
+def test_kinds_count_only_near_the_peak(entry: Make) -> None:
+    beats = (Beat(1.0, "N"), Beat(2.0, "V"), Beat(2.5, "Q"))
+    known = entry(beats=beats, annotated=frozenset({"beats"}))
+    target, weight = beats_target(known, 0, 800, 250.0, None)
+    assert _spans(weight[1]) == [(235, 265), (485, 515), (610, 640)]  # 60 ms to each side
+    assert set(target[1, 235:266]) == {0}
+    assert set(target[1, 485:516]) == {2}
+    assert set(target[1, 610:641]) == {4}
+
+
+def test_beats_outside_the_window_reach_in(entry: Make) -> None:
+    known = entry(beats=(Beat(0.98, "V"), Beat(3.0, "N")), annotated=frozenset({"beats"}))
+    target, weight = beats_target(known, 250, 250, 250.0, None)
+    assert target[0, 0] == pytest.approx(np.exp(-0.5))
+    assert _spans(weight[1]) == [(0, 10)]
+    assert target[0, 30:].max() == 0
+
+
+def test_annotated_without_a_beat_teaches_that_there_is_none(entry: Make) -> None:
+    target, weight = beats_target(entry(annotated=frozenset({"beats"})), 0, 300, 250.0, None)
+    assert not target.any()
+    assert (weight[0] == 1).all()
+    assert not weight[1].any()
+
+
+def test_an_unannotated_record_teaches_nothing(entry: Make) -> None:
+    target, weight = beats_target(entry(beats=()), 0, 300, 250.0, None)
+    assert not target.any()
+    assert not weight.any()
+    target, weight = waves_target(entry(), 0, 300, 250.0, None)
+    assert not target.any()
+    assert not weight.any()
+
+
+def test_padding_beyond_the_end_teaches_nothing(entry: Make) -> None:
+    known = entry(beats=(Beat(1.99, "V"),), samples=500, annotated=frozenset({"beats"}))
+    _, weight = beats_target(known, 300, 400, 250.0, None)
+    assert (weight[0, :200] == 1).all()
+    assert _spans(weight[1]) == [(183, 199)]
+    assert (weight[:, 200:] == 0).all()
+
+
+def test_qrs_peaks_teach_where_beats_are_where_only_waves_are_marked(entry: Make) -> None:
+    peaks = {"I": 1.00, "II": 1.01, "III": 1.03}
+    waves = tuple(
+        Wave(lead, "QRS", peak + later - 0.04, peak + later, peak + later + 0.04)
+        for later in (0.0, 1.0)
+        for lead, peak in peaks.items()
+    )
+    waves += (Wave("I", "T", 1.3, 1.35, 1.4), Wave("I", "QRS", 1.6, 1.62, 1.64))  # one lead of 3
+    target, weight = beats_target(entry(waves=waves), 0, 700, 250.0, None)
+    clock = np.arange(700) / 250
+    expected = np.maximum(*(np.exp(-0.5 * ((clock - peak) / BUMP_S) ** 2) for peak in (1.01, 2.01)))
+    assert target[0] == pytest.approx(np.where(expected > 4e-6, expected, 0), abs=1e-5)
+    assert _spans(weight[0]) == [(223, 532)]  # 120 ms before the first to 120 ms after the last
+    assert not weight[1].any()
+
+
+VOCABULARY = Vocabulary(
+    (
+        Term("SCP-ECG", "NORM", "normal"),
+        Term("SCP-ECG", "AFIB", "fibrillation"),
+        Term("SNOMED-CT", "426783006", "sinus rhythm"),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("labels", "target", "known"),
+    [
+        ({}, [0, 0, 0], [0, 0, 0]),
+        ({"SCP-ECG": frozenset({"AFIB", "XYZ"})}, [0, 1, 0], [1, 1, 0]),
+        ({"SNOMED-CT": frozenset()}, [0, 0, 0], [0, 0, 1]),
+        (
+            {"SCP-ECG": frozenset({"NORM"}), "SNOMED-CT": frozenset({"426783006"})},
+            [1, 0, 1],
+            [1, 1, 1],
+        ),
+    ],
+)
+def test_labels_are_known_where_their_system_is(
+    entry: Make, labels: dict[str, frozenset[str]], target: list[int], known: list[int]
+) -> None:
+    found, weight = labels_target(entry(labels=labels), 17, 40, 250.0, VOCABULARY)
+    assert found.dtype == weight.dtype == np.float32
+    assert found.tolist() == target
+    assert weight.tolist() == known

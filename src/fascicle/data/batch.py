@@ -41,8 +41,8 @@ class Aim:
 class Group:
     """Entries of one pack that share their tasks.
 
-    `rows` of every batch come from here; a share `rare_beats` of them is centred on a beat whose
-    kind was drawn with equal chances among S, V and F.
+    `rows` of every batch come from here; a share `rare_beats` of them has, anywhere in its window,
+    a beat whose kind was drawn with equal chances among S, V and F.
     """
 
     pack: Pack
@@ -68,7 +68,8 @@ class Batch:
 
     `signal` (batch, lead, sample) mV, `present` (batch, lead), `valid` (batch,) samples,
     `covariates` (batch, 4): age / 100, age known, sex (F 1, M -1), sex known; `targets` and
-    `weights` per task; `rows` per task (batch,) bool: the rows that have labels for it.
+    `weights` per task, of its rows alone, which `rows` per task (batch,) bool tells; a task without
+    a row in this batch has neither.
     """
 
     names: tuple[str, ...]
@@ -84,26 +85,29 @@ class Batch:
 def draw_rows(groups: Sequence[Group], window: int, seed: tuple[int, ...]) -> list[Row]:
     """Return the rows of one batch; the same seed draws the same rows."""
     rng = np.random.default_rng(seed)
-    rows = []
+    rows: list[Row] = []
     for group in groups:
         for _ in range(group.rows):
             entry = group.entries[int(rng.integers(len(group.entries)))]
             start = int(rng.integers(0, max(entry.samples - window, 0) + 1))
             if group.rare_beats and rng.random() < group.rare_beats:
-                entry, start = _around_rare_beat(group, window, rng)
+                entry, start = _around_rare_beat(group, window, rng) or (entry, start)
             rows.append(Row(group, entry, start, (*seed, len(rows))))
     return rows
 
 
 def _around_rare_beat(
     group: Group, window: int, rng: np.random.Generator
-) -> tuple[Entry, int]:
+) -> tuple[Entry, int] | None:
+    """Return a record and a start, None where no record has the kind that was drawn."""
     kind = "SVF"[int(rng.integers(3))]
     having = [e for e in group.entries if any(beat.kind == kind for beat in e.beats)]
-    entry = (having or list(group.entries))[int(rng.integers(len(having or group.entries)))]
-    times = [beat.time_s for beat in entry.beats if beat.kind == kind] or [0.0]
-    centre = times[int(rng.integers(len(times)))] * group.pack.preprocessing.rate_hz
-    start = int(centre - rng.integers(0, window))
+    if not having:
+        return None
+    entry = having[int(rng.integers(len(having)))]
+    times = [beat.time_s for beat in entry.beats if beat.kind == kind]
+    peak = times[int(rng.integers(len(times)))] * group.pack.preprocessing.rate_hz
+    start = int(peak - rng.integers(0, window))
     return entry, min(max(start, 0), max(entry.samples - window, 0))
 
 
@@ -135,9 +139,7 @@ def make_batch(
     )
 
 
-MadeRow = tuple[
-    NDArray[np.float32], NDArray[np.bool_], int, NDArray[np.float32], dict[str, Target]
-]
+MadeRow = tuple[NDArray[np.float32], NDArray[np.bool_], int, NDArray[np.float32], dict[str, Target]]
 
 
 def _make_row(

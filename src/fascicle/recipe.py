@@ -5,15 +5,16 @@ Everything that decides a training is in its recipe; the recipe travels inside t
 
 from __future__ import annotations
 
+import dataclasses
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from fascicle.data.augment import Augmentation
-from fascicle.errors import BadRecipe
+from fascicle.errors import BadRecipe, BadRequest
 from fascicle.signal.chain import Preprocessing
 
 Positive = Annotated[int, Field(gt=0)]
@@ -21,21 +22,30 @@ PositiveFloat = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError("a kernel must be odd, to stand on its sample")
+    return value
+
+
+Kernel = Annotated[int, Field(gt=0), AfterValidator(_odd)]
+
+
 class Section(BaseModel):
     """A part of a recipe: frozen, and refuses keys that it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class BackboneRecipe(Section):
     """Which backbone, and its arguments."""
 
-    name: str = "unet"
+    name: Literal["unet"] = "unet"
     filters: tuple[Positive, ...] = (32, 48, 64, 96, 128, 192)
     decoder: tuple[Positive, ...] = (32, 32, 48, 64, 96)
     skip: Positive = 8
-    kernel: Positive = 5
-    stem_kernel: Positive = 11
+    kernel: Kernel = 5
+    stem_kernel: Kernel = 11
     deep_blocks: Annotated[int, Field(ge=0)] = 1
     dropout: Share = 0.1
 
@@ -49,7 +59,10 @@ class TaskRecipe(Section):
 
 
 class GroupRecipe(Section):
-    """Records of one source: which folds teach which tasks, and how many rows a batch has."""
+    """Records of one source: which folds teach which tasks, and how many rows a batch has.
+
+    Without `folds`, all teach that do not validate.
+    """
 
     source: str
     tasks: tuple[str, ...]
@@ -99,6 +112,8 @@ def read_recipe(path: Path, changes: Iterable[str] = ()) -> Recipe:
 
     Parameters
     ----------
+    path
+        The file.
     changes
         "key=value" with dots into tables and list places, such as "training.steps=10" or
         "groups.0.folds=[1, 2]"; the value is TOML.
@@ -125,6 +140,18 @@ def parse_recipe(tree: Mapping[str, Any], where: str) -> Recipe:
         recipe = Recipe.model_validate(tree)
     except ValidationError as error:
         raise BadRecipe("; ".join(_explain(where, e) for e in error.errors())) from None
+    except BadRequest as error:  # a preprocessing or augmentation that cannot be
+        raise BadRecipe(f"{where}: {error}") from None
+    _check_whole(recipe, where)
+    return recipe
+
+
+def _check_whole(recipe: Recipe, where: str) -> None:
+    """Refuse values that do not fit each other."""
+    if len(recipe.backbone.decoder) != len(recipe.backbone.filters) - 1:
+        raise BadRecipe(f"{where}: backbone.decoder needs one level fewer than backbone.filters")
+    if recipe.window < 1:
+        raise BadRecipe(f"{where}: window_s = {recipe.window_s} holds no sample")
     for place, group in enumerate(recipe.groups):
         strangers = set(group.tasks) - set(recipe.tasks)
         if strangers:
@@ -132,10 +159,9 @@ def parse_recipe(tree: Mapping[str, Any], where: str) -> Recipe:
                 f"{where}: groups.{place}.tasks names {', '.join(sorted(strangers))}; "
                 f"the recipe has the tasks {', '.join(recipe.tasks)}"
             )
-        shared = set(group.validate_folds) & set(group.folds or group.validate_folds)
+        shared = set(group.validate_folds) & set(group.folds or ())
         if shared:
             raise BadRecipe(f"{where}: groups.{place} trains and validates on {sorted(shared)}")
-    return recipe
 
 
 def _explain(where: str, error: Any) -> str:
@@ -147,8 +173,6 @@ def _explain(where: str, error: Any) -> str:
 
 def _known(loc: tuple[int | str, ...]) -> list[str]:
     """Return the keys that stand where the unknown one stood."""
-    import dataclasses
-
     sections: dict[str, Any] = {
         "backbone": BackboneRecipe,
         "tasks": TaskRecipe,

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from fascicle.data.batch import Aim, TargetFunction
 from fascicle.data.targets import beats_target, labels_target, waves_target
+from fascicle.errors import BadRequest
 from fascicle.labels import Term, Vocabulary, aami_classes
 from fascicle.losses import beat_loss, binary_cross_entropy, cross_entropy
 from fascicle.tasks.scores import (
@@ -134,10 +135,20 @@ TASKS: Mapping[str, Task] = MappingProxyType({t.name: t for t in (WAVES, BEATS, 
 
 
 def make_task(name: str, vocabulary: Vocabulary | None = None) -> Task:
-    """Return a task, with this vocabulary where it is the data that gives one."""
+    """Return a task, with this vocabulary where it is the data that gives one.
+
+    Raises
+    ------
+    BadRequest
+        If there is no such task, or it needs classes and has none.
+    """
+    if name not in TASKS:
+        raise BadRequest(f"no task {name!r}; known: {', '.join(TASKS)}")
     task = TASKS[name]
-    if vocabulary is None or task.resolution != "record":
+    if task.resolution != "record":
         return task
+    if not vocabulary:
+        raise BadRequest(f"the task {name} needs classes: its recipe names no code systems")
     return replace(task, vocabulary=vocabulary, parts=len(vocabulary))
 
 

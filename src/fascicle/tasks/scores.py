@@ -109,7 +109,8 @@ def _rasterise(waves: Sequence[Wave], size: int) -> NDArray[np.int8]:
     for wave in waves:
         if wave.onset_s is not None and wave.offset_s is not None:
             first = max(round(wave.onset_s * DICE_RATE_HZ), 0)
-            labels[first : round(wave.offset_s * DICE_RATE_HZ) + 1] = 1 + WAVE_KINDS.index(wave.kind)
+            last = round(wave.offset_s * DICE_RATE_HZ)
+            labels[first : last + 1] = 1 + WAVE_KINDS.index(wave.kind)
     return labels
 
 
@@ -158,8 +159,11 @@ def score_diagnoses(
     """Return AUROC, AUPRC and F1 of each class ("diagnosis.SCP-ECG.AFIB.auroc"), macro by system.
 
     A system's classes without a positive or without a negative leave its average;
-    "diagnosis.SYSTEM.macro.classes" counts those that stay.
+    "diagnosis.SYSTEM.macro.classes" counts those that stay. "diagnosis.macro.auroc" is the mean
+    over the systems that have such a class.
     """
+    if len(references) != len(outcomes):
+        raise ValueError(f"{len(references)} records but {len(outcomes)} outcomes")
     encoded = [vocabulary.encode(reference.labels) for reference in references]
     labels = np.stack([target > 0 for target, _ in encoded])
     known = np.stack([mask for _, mask in encoded])
@@ -168,26 +172,25 @@ def score_diagnoses(
     named: dict[str, float] = {}
     for system in vocabulary.systems:
         places = [i for i, term in enumerate(vocabulary.terms) if term.system == system]
-        rows = known[:, places].any(axis=1)
-        if rows.any():
+        rows = np.flatnonzero(known[:, places].any(axis=1))
+        if rows.size:
             codes = [vocabulary.terms[i].code for i in places]
-            part = np.ix_(rows, places)
-            groups = None if resampling is None else _chosen(resampling.groups, rows)
+            part = np.ix_(rows, np.asarray(places))
             found = _rank(labels[part], scores[part], decisions[part], known[part], codes)
-            if resampling is not None and groups is not None:
+            if resampling is not None:
+                groups = [resampling.groups[row] for row in rows.tolist()]
                 found |= _rank_limits(
                     labels[part], scores[part], known[part], codes, groups, resampling
                 )
             named |= {f"diagnosis.{system}.{key}": value for key, value in found.items()}
-    averages = [named[f"diagnosis.{s}.macro.auroc"] for s in vocabulary.systems
-                if f"diagnosis.{s}.macro.auroc" in named]
+    averages = [
+        named[f"diagnosis.{system}.macro.auroc"]
+        for system in vocabulary.systems
+        if named.get(f"diagnosis.{system}.macro.classes")
+    ]
     if averages:
         named["diagnosis.macro.auroc"] = float(np.mean(averages))
     return named
-
-
-def _chosen(groups: Sequence[Hashable], rows: NDArray[np.bool_]) -> list[Hashable]:
-    return [group for group, row in zip(groups, rows, strict=True) if row]
 
 
 def _rank(

@@ -146,6 +146,12 @@ def test_unknown_keys_are_refused_with_the_known_ones(
         ("decoder = [8]", "decoder = [8]\nstem_kernel = 10", "backbone.stem_kernel"),
         ("decoder = [8]", 'decoder = [8]\nname = "resnet"', "backbone.name"),
         ("filters = [8, 16]", "filters = [8, 0]", "backbone.filters.1"),
+        (
+            "filters = [8, 16]",
+            "filters = [8, 12]",
+            "backbone.filters.1: Input should be a multiple",
+        ),
+        ("decoder = [8]", "decoder = [8]\nskip = 4", "backbone.skip"),
         ("[tasks.beats]", "[tasks.rhythm]", "groups.0.tasks names beats"),
         (
             "validate_folds = [8]",

@@ -29,6 +29,8 @@ def _odd(value: int) -> int:
 
 
 Kernel = Annotated[int, Field(gt=0), AfterValidator(_odd)]
+Channels = Annotated[int, Field(gt=0, multiple_of=8)]
+"""Norms take channels in eight groups."""
 
 
 class Section(BaseModel):
@@ -41,9 +43,9 @@ class BackboneRecipe(Section):
     """Which backbone, and its arguments."""
 
     name: Literal["unet"] = "unet"
-    filters: tuple[Positive, ...] = (32, 48, 64, 96, 128, 192)
-    decoder: tuple[Positive, ...] = (32, 32, 48, 64, 96)
-    skip: Positive = 8
+    filters: tuple[Channels, ...] = (32, 48, 64, 96, 128, 192)
+    decoder: tuple[Channels, ...] = (32, 32, 48, 64, 96)
+    skip: Channels = 8
     kernel: Kernel = 5
     stem_kernel: Kernel = 11
     deep_blocks: Annotated[int, Field(ge=0)] = 1

@@ -21,6 +21,8 @@ class RecordNorm(nn.Module):
 
     def __init__(self, channels: int, groups: int = 8, eps: float = 1e-5) -> None:
         super().__init__()
+        if channels % groups:
+            raise ValueError(f"{channels} channels do not fall into {groups} groups")
         self.scale = nn.Parameter(torch.ones(channels))
         self.shift = nn.Parameter(torch.zeros(channels))
         self.groups, self.eps = groups, eps

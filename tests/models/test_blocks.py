@@ -1,0 +1,153 @@
+"""Blocks: what they compute, and that nothing leaks over rows or time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fascicle.models.blocks import RecordNorm, ResidualBlock, conv, halve, keep_statistics
+
+
+def _norm(channels: int = 4, groups: int = 2) -> RecordNorm:
+    """Return a norm with scales and shifts of its own."""
+    norm = RecordNorm(channels, groups)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        norm.scale[:] = 1 + 0.5 * torch.randn(channels, generator=generator)
+        norm.shift[:] = torch.randn(channels, generator=generator)
+    return norm.requires_grad_(False)
+
+
+def _by_hand(norm: RecordNorm, x: Tensor, statistics_of: Tensor) -> NDArray[np.float64]:
+    """Return x (channel, frame) normalised by the groups of another signal (channel, value)."""
+    values, source = (part.numpy().astype(np.float64) for part in (x, statistics_of))
+    scale, shift = norm.scale.numpy(), norm.shift.numpy()
+    size = len(values) // norm.groups
+    rows = []
+    for channel, row in enumerate(values):
+        first = channel // size * size
+        group = source[first : first + size]
+        normal = (row - group.mean()) / np.sqrt(group.var() + 1e-5)
+        rows.append(normal * scale[channel] + shift[channel])
+    return np.stack(rows)
+
+
+def test_record_norm_by_hand() -> None:
+    norm, x = _norm(), 3 + 2 * torch.randn(3, 4, 50)
+    for row, made in zip(x, norm(x), strict=True):
+        assert np.allclose(made, _by_hand(norm, row, row), atol=1e-5)
+
+
+def test_channels_must_fall_into_groups() -> None:
+    with pytest.raises(ValueError, match="12 channels do not fall into 8 groups"):
+        RecordNorm(12)
+
+
+def test_a_silent_record_stays_finite_with_a_finite_gradient() -> None:
+    x = torch.zeros(1, 8, 6, requires_grad=True)
+    y = RecordNorm(8)(x)
+    y.sum().backward()
+    assert torch.equal(y, torch.zeros_like(y))
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
+
+
+def test_a_record_is_normalised_by_itself_alone() -> None:
+    norm, x = _norm(), torch.randn(3, 4, 30)
+    changed = x.clone()
+    changed[1:] = 100 * changed[1:] + 7
+    assert torch.equal(norm(x)[0], norm(changed)[0])
+
+
+def test_kept_statistics_are_those_of_the_pass_that_took_them() -> None:
+    norm, x = _norm(), 3 + 2 * torch.randn(1, 4, 60)
+    whole = norm(x)
+    with keep_statistics([norm]) as take:
+        take(1)
+        taking = norm(x)
+        take(0)
+        pieces = torch.cat([norm(x[..., :7]), norm(x[..., 7:50]), norm(x[..., 50:])], dim=-1)
+    assert torch.allclose(taking, whole, atol=1e-5)
+    assert torch.equal(pieces, taking)
+
+
+def test_statistics_of_several_windows_are_taken_together() -> None:
+    norm, windows, piece = _norm(), torch.randn(3, 4, 20), 5 * torch.randn(1, 4, 9)
+    windows[1] += 4
+    with keep_statistics([norm]) as take:
+        take(3)
+        taken = norm(windows)
+        take(0)
+        later = norm(piece)
+    together = windows.transpose(0, 1).flatten(1)
+    assert np.allclose(taken[1], _by_hand(norm, windows[1], together), atol=1e-5)
+    assert np.allclose(later[0], _by_hand(norm, piece[0], together), atol=1e-5)
+
+
+def test_each_lead_keeps_its_own_statistics() -> None:
+    """Heads that see a row per lead: rows are (window, lead), the leads of a window together."""
+    norm, leads = _norm(), torch.randn(2, 3, 4, 20) * torch.tensor([1.0, 5.0, 9.0])[:, None, None]
+    piece = torch.randn(3, 4, 9)
+    with keep_statistics([norm]) as take:
+        take(2)
+        norm(leads.flatten(0, 1))
+        take(0)
+        made = norm(piece)
+    for lead in range(3):
+        source = leads[:, lead].transpose(0, 1).flatten(1)
+        assert np.allclose(made[lead], _by_hand(norm, piece[lead], source), atol=1e-5)
+
+
+def test_statistics_are_forgotten_at_the_end_even_of_a_failure() -> None:
+    norm, x, other = _norm(), torch.randn(1, 4, 60), 9 * torch.randn(1, 4, 60)
+    fresh = norm(other)
+    nets = [torch.nn.Sequential(norm)]  # norms are found at any depth
+    with pytest.raises(KeyError), keep_statistics(nets) as take:  # noqa: PT012
+        take(1)
+        norm(x)
+        take(0)
+        assert not torch.equal(norm(other), fresh)
+        raise KeyError
+    assert torch.equal(norm(other), fresh)
+    assert set(norm.state_dict()) == {"scale", "shift"}
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 5, 9])
+def test_convolutions_keep_the_length(kernel: int) -> None:
+    for samples in (1, 2, 7, 64):
+        assert conv(2, 3, kernel)(torch.zeros(1, 2, samples)).shape == (1, 3, samples)
+        strided = conv(2, 3, kernel, stride=2)(torch.zeros(1, 2, samples))
+        assert strided.shape == (1, 3, -(-samples // 2))
+
+
+def test_a_residual_block_with_silent_convolutions_is_its_shortcut() -> None:
+    same, wider = ResidualBlock(8, 8, 5), ResidualBlock(8, 16, 5)
+    for block in (same, wider):
+        torch.nn.init.zeros_(block.conv2.weight)
+        assert block.conv2.bias is not None
+        torch.nn.init.zeros_(block.conv2.bias)
+    x = torch.randn(2, 8, 9)
+    assert torch.equal(same(x), x)
+    assert torch.equal(wider(x), wider.shortcut(x))
+
+
+def test_dropout_removes_whole_channels_in_training_only() -> None:
+    block = ResidualBlock(8, 8, 3, dropout=0.5)
+    x = torch.randn(1, 8, 50)
+    assert torch.equal(block.eval()(x), block(x))
+    block.train()
+    torch.manual_seed(0)
+    first = block(x)
+    assert not torch.equal(first, block(x))
+    dropped = block.dropout(torch.ones(64, 8, 50))
+    assert set(dropped.flatten().tolist()) == {0.0, 2.0}
+    assert (dropped == dropped[..., :1]).all()
+
+
+def test_halve_keeps_the_larger_of_each_pair() -> None:
+    x = torch.tensor([[[1.0, 5.0, -2.0, -3.0, 4.0, 4.0]]])
+    assert halve(x).tolist() == [[[5.0, -2.0, 4.0]]]
+    assert torch.equal(halve(x), torch.nn.functional.max_pool1d(x, 2))

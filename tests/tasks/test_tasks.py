@@ -64,7 +64,7 @@ def test_target_logits_and_loss_of_a_task_fit(task: Task) -> None:
     torch.manual_seed(0)
     network = build_network(
         "unet",
-        {"filters": (4, 4), "decoder": (4,), "skip": 2},
+        {"filters": (8, 16), "decoder": (8,), "skip": 8},
         [(task.name, task.head, len(task.vocabulary))],
     ).eval()
     target, weight = task.target(_entry(), 0, 500, 250.0, task.vocabulary)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.progress import track
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    track,
+)
 from rich.table import Table
 
 from fascicle.cli.places import data_folder, packs_folder
@@ -24,6 +31,7 @@ def train_command(
     resume: bool,
     changes: Sequence[str],
     threads: int,
+    device: str = "auto",
 ) -> None:
     """Train a recipe with a progress bar and print where the bundle is."""
     import torch
@@ -34,7 +42,8 @@ def train_command(
     recipe = read_recipe(recipe_path, changes)
     if threads:
         torch.set_num_threads(threads)
-    console = Console(stderr=True)
+    first = os.environ.get("RANK", "0") == "0"  # torchrun numbers its processes
+    console = Console(stderr=True, quiet=not first)
     columns = (
         TextColumn("train"),
         BarColumn(),
@@ -57,10 +66,12 @@ def train_command(
             packs_folder(packs),
             out,
             resume=resume,
+            device=device,
             packing=lambda shards, title: progress.track(list(shards), description=title),
             progress=show,
         )
-    sys.stdout.write(f"wrote {path}\n")
+    if first:
+        sys.stdout.write(f"wrote {path}\n")
 
 
 def evaluate_command(

@@ -25,7 +25,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str,
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         kept = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
-        save_file(kept, part, metadata={"fascicle": json.dumps(header)})
+        save_file(kept, part, metadata={"fascicle": json.dumps(header, allow_nan=False)})
         with part.open("rb+") as file:
             os.fsync(file.fileno())
         part.replace(path)
@@ -39,7 +39,9 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return tensors, json.loads((file.metadata() or {})["fascicle"])
-    except (SafetensorError, KeyError, ValueError) as error:
+    except FileNotFoundError:
+        raise BadData(f"{path}: no such file") from None
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise BadData(f"{path}: not a fascicle checkpoint ({error})") from None
 
 
@@ -69,9 +71,14 @@ def restore(
         )
     for name, parameter in network.named_parameters():
         moments = {
-            key.split(".", 2)[1]: value.clone()
+            key.split(".", 2)[1]: _beside(value, parameter)
             for key, value in tensors.items()
             if key.startswith("optimiser.") and key.split(".", 2)[2] == name
         }
         if moments:
             optimiser.state[parameter] = moments
+
+
+def _beside(moment: Tensor, parameter: Tensor) -> Tensor:
+    """Return a moment on its parameter's device; a count of steps stays where it is."""
+    return moment.clone() if moment.ndim == 0 else moment.to(parameter.device, copy=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +15,23 @@ import torch
 from torch import Tensor, nn
 
 from fascicle.data.batch import Aim, Batch, Group, draw_rows, make_batch
-from fascicle.errors import BadData
+from fascicle.errors import BadData, BadRequest
 from fascicle.losses import normalise, totals
 from fascicle.models.network import Network
-from fascicle.recipe import Recipe
+from fascicle.recipe import Recipe, parse_recipe
 from fascicle.tasks import Task
-from fascicle.train import parallel
 from fascicle.train.checkpoint import load_tensors, restore, save_tensors, training_state
+from fascicle.train.journal import journal
+from fascicle.train.parallel import Place, add_up, add_up_gradients
 
 Monitor = Callable[[nn.Module], dict[str, float]]
 CHECKPOINT = "checkpoint.safetensors"
-LOG = "log.jsonl"
+BEST = "best.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that a training needs beside the net: recipe, data and where to write."""
+    """All that a training needs beside the net: recipe, data, where to compute and to write."""
 
     recipe: Recipe
     tasks: Mapping[str, Task]
@@ -38,6 +39,7 @@ class Plan:
     groups: Sequence[Group]
     folder: Path
     header: Mapping[str, Any]
+    place: Place
 
 
 def train(
@@ -52,6 +54,10 @@ def train(
 
     Parameters
     ----------
+    network
+        A net with fresh weights; it is moved to the plan's device and trained in place.
+    plan
+        Recipe, data and folder.
     monitor
         Scores of a net on the validation records; "monitor" is the one that "best" looks at.
     resume
@@ -64,39 +70,39 @@ def train(
     BadData
         If a loss or gradient is not finite, with the names of the batch's records.
     """
-    torch.manual_seed(plan.recipe.seed)
-    rank, processes = parallel.start()
-    settings = plan.recipe.training
+    settings, first = plan.recipe.training, plan.place.rank == 0
+    network.to(plan.place.device).train()
     average = copy.deepcopy(network).requires_grad_(False)
     optimiser = torch.optim.AdamW(
         _decayed(network, settings.weight_decay), lr=settings.learning_rate
     )
-    done, best = _resume(plan, network, average, optimiser) if resume else (0, -math.inf)
-    if rank == 0:
-        _cut_log(plan.folder / LOG, done)
-    network.train()
-    for step, batch in _batches(plan, done, rank, processes):
-        losses = _step(network, optimiser, batch, plan, step)
-        _follow(average, network, min(settings.average, (1 + step) / (10 + step)))
-        finished = step + 1
-        scores: dict[str, float] = {}
-        if finished % settings.validate_steps == 0 or finished == settings.steps:
-            scores = monitor(average) if rank == 0 else {}
-            if scores.get("monitor", -math.inf) > best:
+    done, best = _resume(plan, network, average, optimiser) if resume else (0, None)
+    with journal(plan.folder, done) if first else nullcontext(_silent) as write:
+        for step, batch in _batches(plan, done):
+            losses = _step(network, optimiser, batch, plan, step)
+            _follow(average, network, min(settings.average, (1 + step) / (10 + step)))
+            if not first:
+                continue
+            finished = step + 1
+            last = finished == settings.steps
+            scores = monitor(average) if last or finished % settings.validate_steps == 0 else {}
+            if "monitor" in scores and (best is None or scores["monitor"] > best):
                 best = scores["monitor"]
-                save_tensors(plan.folder / "best.safetensors", average.state_dict(), plan.header)
-        if rank == 0:
-            _log(plan.folder / LOG, {"step": finished, **losses, **scores})
-            progress(finished, settings.steps, {**losses, **scores})
-            if finished % settings.checkpoint_steps == 0 or finished == settings.steps:
+                save_tensors(plan.folder / BEST, average.state_dict(), plan.header)
+            write(finished, {**losses, **scores})
+            if last or finished % settings.checkpoint_steps == 0:
                 header = {**plan.header, "step": finished, "best": best}
                 state = training_state(network, average, optimiser)
                 save_tensors(plan.folder / CHECKPOINT, state, header)
-    parallel.wait()
-    if settings.select == "best":
-        tensors, _ = load_tensors(plan.folder / "best.safetensors")
+            progress(finished, settings.steps, {**losses, **scores})
+    if settings.select == "best" and first:
+        tensors, _ = load_tensors(plan.folder / BEST)
         average.load_state_dict(tensors)
     return average.eval()
+
+
+def _silent(step: int, values: Mapping[str, float]) -> None:
+    """Write nothing."""
 
 
 def learning_rate(step: int, recipe: Recipe) -> float:
@@ -108,13 +114,17 @@ def learning_rate(step: int, recipe: Recipe) -> float:
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
 
 
-def _batches(plan: Plan, done: int, rank: int, processes: int) -> Iterator[tuple[int, Batch]]:
+def _batches(plan: Plan, done: int) -> Iterator[tuple[int, Batch]]:
     """Yield (step, this process's part of its batch); the next one is made meanwhile."""
-    recipe = plan.recipe
+    recipe, place = plan.recipe, plan.place
+    rows = sum(group.rows for group in plan.groups)
+    if rows < place.processes:
+        raise BadRequest(f"a batch of {rows} rows is too small for {place.processes} processes")
 
     def make(step: int) -> Batch:
         rows = draw_rows(plan.groups, recipe.window, (recipe.seed, step))
-        return make_batch(rows[rank::processes], recipe.window, plan.aims, recipe.augmentation)
+        mine = rows[place.rank :: place.processes]
+        return make_batch(mine, recipe.window, plan.aims, recipe.augmentation)
 
     steps = range(done, recipe.training.steps)
     with ThreadPoolExecutor(1) as pool:
@@ -124,42 +134,68 @@ def _batches(plan: Plan, done: int, rank: int, processes: int) -> Iterator[tuple
             batch = ahead.result()
             if step + 1 < recipe.training.steps:
                 ahead = pool.submit(make, step + 1)
-            yield step, batch
+            yield step, _moved(batch, place.device)
+
+
+def _moved(batch: Batch, device: torch.device) -> Batch:
+    """Return the batch with its tensors on the device."""
+    if device.type == "cpu":
+        return batch
+
+    def each(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: tensor.to(device) for name, tensor in tensors.items()}
+
+    return replace(
+        batch,
+        signal=batch.signal.to(device),
+        present=batch.present.to(device),
+        valid=batch.valid.to(device),
+        covariates=batch.covariates.to(device),
+        targets=each(batch.targets),
+        weights=each(batch.weights),
+        rows=each(batch.rows),
+    )
 
 
 def _step(
     network: Network, optimiser: torch.optim.Optimizer, batch: Batch, plan: Plan, step: int
 ) -> dict[str, float]:
     """Take one optimiser step and return the loss of each task over all processes."""
-    settings = plan.recipe.training
-    torch.manual_seed(plan.recipe.seed * 1_000_003 + step)  # dropout, the same when resumed
+    settings, place = plan.recipe.training, plan.place
+    torch.manual_seed(_dropout_seed(plan.recipe.seed, step, place.rank))
     for group in optimiser.param_groups:
         group["lr"] = learning_rate(step, plan.recipe)
     optimiser.zero_grad(set_to_none=True)
-    with torch.autocast("cpu", torch.bfloat16, enabled=settings.precision == "bf16"):
+    with torch.autocast(place.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
         logits = network(batch.signal, batch.present, batch.valid, batch.covariates, batch.rows)
     losses = {}
-    loss: Tensor = torch.zeros(())
+    loss = torch.zeros((), device=place.device)
     for name, task in plan.tasks.items():
         weight = batch.weights.get(name)
-        total = totals(weight) if weight is not None else torch.zeros(task.parts)
-        total = parallel.add_up(total)
-        part = torch.zeros(())
+        mine = torch.zeros(task.parts, device=place.device) if weight is None else totals(weight)
+        total = add_up(mine)
+        part = torch.zeros((), device=place.device)
         if weight is not None:
             part = task.loss(logits[name].float(), batch.targets[name], normalise(weight, total))
             loss = loss + plan.recipe.tasks[name].weight * part
-        losses[name] = float(parallel.add_up(part.detach().clone()))
+        losses[name] = float(add_up(part.detach().clone()))
     if loss.requires_grad:
         loss.backward()  # type: ignore[no-untyped-call]
-    parallel.add_up_gradients(network.parameters())
+    add_up_gradients(network.parameters())
     norm = float(nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm))
     if not math.isfinite(norm) or not all(math.isfinite(value) for value in losses.values()):
+        rows = draw_rows(plan.groups, plan.recipe.window, (plan.recipe.seed, step))
         raise BadData(
-            f"step {step}: loss {losses} with gradient norm {norm} on the records "
-            f"{', '.join(batch.names)}"
+            f"step {step + 1}: losses {losses} with gradient norm {norm} on the records "
+            f"{', '.join(row.entry.key for row in rows)}"
         )
     optimiser.step()
     return losses
+
+
+def _dropout_seed(seed: int, step: int, rank: int) -> int:
+    """Return the same seed for a step that is repeated, another one in every process."""
+    return seed * 1_000_003 + step + rank * 2_000_000_011
 
 
 @torch.no_grad()
@@ -181,24 +217,15 @@ def _decayed(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
 
 def _resume(
     plan: Plan, network: Network, average: nn.Module, optimiser: torch.optim.Optimizer
-) -> tuple[int, float]:
+) -> tuple[int, float | None]:
+    """Return the step of the folder's checkpoint and the best monitor so far."""
     path = plan.folder / CHECKPOINT
     if not path.exists():
-        return 0, -math.inf
+        return 0, None
     tensors, header = load_tensors(path)
-    if header["recipe"] != plan.header["recipe"]:
-        raise BadData(f"{path}: was made by another recipe; train in another folder")
+    same = parse_recipe(header["recipe"], str(path)) == plan.recipe
+    if not same or header["vocabularies"] != plan.header["vocabularies"]:
+        raise BadData(f"{path}: was made by another recipe or of other data; use another folder")
     restore(tensors, network, average, optimiser)
-    return int(header["step"]), float(header["best"])
-
-
-def _log(path: Path, line: Mapping[str, float]) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
-
-
-def _cut_log(path: Path, done: int) -> None:
-    """Drop the lines of steps that will be taken again."""
-    if path.exists():
-        lines = path.read_text(encoding="utf-8").splitlines()[:done]
-        path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    best = header["best"]
+    return int(header["step"]), best if best is not None and math.isfinite(best) else None

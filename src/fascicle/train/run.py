@@ -20,14 +20,22 @@ from fascicle.data.splits import check_leaks, choose
 from fascicle.decode.calibration import apply_temperature, fit_temperatures
 from fascicle.decode.thresholds import fit_thresholds
 from fascicle.errors import BadData, BadRecipe
-from fascicle.labels import Vocabulary, challenge_classes, join, scp_statements, select, superclasses
+from fascicle.labels import (
+    Vocabulary,
+    challenge_classes,
+    join,
+    scp_statements,
+    select,
+    superclasses,
+)
 from fascicle.metrics.calibration import brier, calibration_error
 from fascicle.models.network import Network
 from fascicle.predict import Prepared, outcome, predict
-from fascicle.recipe import GroupRecipe, Recipe
+from fascicle.recipe import GroupRecipe, Recipe, parse_recipe
 from fascicle.record import LEADS
 from fascicle.tasks import Outcome, Task, aim_of, make_task
-from fascicle.train.loop import Plan, train
+from fascicle.train import parallel
+from fascicle.train.loop import BEST, CHECKPOINT, Plan, train
 
 SYSTEMS: Mapping[str, Callable[[], Vocabulary]] = {
     "PTB-XL superclass": superclasses,
@@ -46,41 +54,69 @@ def train_recipe(
     folder: Path,
     *,
     resume: bool = False,
+    device: str = "auto",
     packing: Progress = no_progress,
     progress: Callable[[int, int, Mapping[str, float]], None] = lambda *_: None,
 ) -> Path:
     """Return the path of the bundle that this recipe trains, `folder`/bundle.safetensors.
 
+    Parameters
+    ----------
+    recipe
+        Everything that decides the training.
+    data_dir, packs_dir
+        Where the data sets are, and where their packs are kept.
+    folder
+        Where log, checkpoint and bundle go; several processes must see the same one.
+    resume
+        Go on from the folder's checkpoint.
+    device
+        "auto", "cpu", "cuda" or "cuda:1".
+    packing, progress
+        Progress bars: of packs that are written, and of (step, steps, losses).
+
     Raises
     ------
     BadData
-        If the split leaks a patient, a source is missing, or a loss is not finite.
+        If the folder holds another training, the split leaks a patient, a source is missing, or a
+        loss is not finite.
     BadRecipe
-        If a group has no records, or a task no class.
+        If a group has no records, a task no class or no group, or the best weights are asked for
+        and nothing chooses them.
+    BadRequest
+        If the device cannot be used.
     """
-    _claim(folder, recipe, resume)
-    groups, held = open_groups(recipe, data_dir, packs_dir, packing)
-    tasks = make_tasks(recipe, groups)
-    torch.manual_seed(recipe.seed)
-    network = new_network(recipe, tasks)
-    header = {
-        "recipe": recipe.model_dump(mode="json"),
-        "vocabularies": {name: task.vocabulary.to_dict() for name, task in tasks.items()},
-    }
-    plan = Plan(
-        recipe, tasks, {n: aim_of(task) for n, task in tasks.items()}, groups, folder, header
-    )
-    blank = Bundle(recipe, {n: t.vocabulary for n, t in tasks.items()}, {}, {}, {})
+    _check_folder(folder, recipe, resume)
+    with parallel.joined(parallel.choose_device(device)) as place:
+        with parallel.first_alone(place):
+            if place.rank == 0:
+                _claim(folder, recipe)
+            groups, held = open_groups(recipe, data_dir, packs_dir, packing)
+        tasks = make_tasks(recipe, groups)
+        _check_choice(recipe, held)
+        blank = Bundle(recipe, {n: t.vocabulary for n, t in tasks.items()}, {}, {}, {})
+        header = {
+            "recipe": recipe.model_dump(mode="json"),
+            "vocabularies": {name: v.to_dict() for name, v in blank.vocabularies.items()},
+        }
+        aims = {name: aim_of(task) for name, task in tasks.items()}
+        plan = Plan(recipe, tasks, aims, groups, folder, header, place)
 
-    def monitor(average: nn.Module) -> dict[str, float]:
-        assert isinstance(average, Network)
-        return watch(average.eval(), tasks, held, blank)
+        def monitor(average: nn.Module) -> dict[str, float]:
+            assert isinstance(average, Network)
+            return watch(average.eval(), tasks, held, blank)
 
-    weights = train(network, plan, monitor, resume=resume, progress=progress)
-    assert isinstance(weights, Network)
-    bundle = replace(blank, weights=weights.state_dict(), card=_card(recipe, groups, held))
-    path = folder / "bundle.safetensors"
-    save_bundle(calibrate(bundle, weights, held), path)
+        torch.manual_seed(recipe.seed)
+        network = new_network(recipe, tasks)
+        weights = train(network, plan, monitor, resume=resume, progress=progress)
+        path = folder / "bundle.safetensors"
+        with parallel.first_alone(place):
+            if place.rank == 0:
+                assert isinstance(weights, Network)
+                bundle = replace(
+                    blank, weights=weights.state_dict(), card=_card(recipe, groups, held)
+                )
+                save_bundle(calibrate(bundle, weights, held), path)
     return path
 
 
@@ -108,6 +144,8 @@ def make_tasks(recipe: Recipe, groups: Sequence[Group]) -> dict[str, Task]:
     """Return the recipe's tasks; a diagnosis has the classes with enough training positives."""
     tasks = {}
     for name, settings in recipe.tasks.items():
+        if not any(name in group.tasks for group in groups):
+            raise BadRecipe(f"tasks.{name}: no group has records for it")
         vocabulary = None
         if settings.systems:
             unknown = set(settings.systems) - set(SYSTEMS)
@@ -135,13 +173,15 @@ def read_entry(pack: Pack, entry: Entry) -> Prepared:
     """Return a whole packed record as the net sees it."""
     signal = np.zeros((len(LEADS), entry.samples), dtype=np.float32)
     pack.window(entry, 0, entry.samples, signal)
-    return Prepared(
-        signal, np.isin(LEADS, entry.leads), encode_covariates(entry.age, entry.sex)
-    )
+    return Prepared(signal, np.isin(LEADS, entry.leads), encode_covariates(entry.age, entry.sex))
 
 
 def find_all(
-    network: Network, tasks: Mapping[str, Task], pack: Pack, entries: Iterable[Entry], bundle: Bundle
+    network: Network,
+    tasks: Mapping[str, Task],
+    pack: Pack,
+    entries: Iterable[Entry],
+    bundle: Bundle,
 ) -> list[Outcome]:
     """Return the outcome of each packed record."""
     found = []
@@ -206,12 +246,36 @@ def calibrate(bundle: Bundle, network: Network, held: Held) -> Bundle:
     )
 
 
-def _claim(folder: Path, recipe: Recipe, resume: bool) -> None:
-    """Refuse to write over another training."""
+def _check_folder(folder: Path, recipe: Recipe, resume: bool) -> None:
+    """Refuse to write over another training, or to go on with another recipe."""
+    if not resume:
+        for name in (CHECKPOINT, BEST, "bundle.safetensors"):
+            if (folder / name).exists():
+                raise BadData(
+                    f"{folder}: holds a training ({name}); go on with --resume or choose another"
+                )
+    elif (folder / "recipe.json").exists():
+        path = folder / "recipe.json"
+        try:
+            tree = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise BadData(f"{path}: cannot be read ({error})") from None
+        if parse_recipe(tree, str(path)) != recipe:
+            raise BadData(f"{folder}: holds a training of another recipe; choose another folder")
+
+
+def _claim(folder: Path, recipe: Recipe) -> None:
+    """Write down whose folder this is."""
     folder.mkdir(parents=True, exist_ok=True)
-    if not resume and (folder / "checkpoint.safetensors").exists():
-        raise BadData(f"{folder}: holds a training already; go on with --resume or choose another")
-    (folder / "recipe.json").write_text(json.dumps(recipe.model_dump(mode="json"), indent=1))
+    part = folder / ".recipe.json.part"
+    part.write_text(json.dumps(recipe.model_dump(mode="json"), indent=1), encoding="utf-8")
+    part.replace(folder / "recipe.json")
+
+
+def _check_choice(recipe: Recipe, held: Held) -> None:
+    """Refuse to choose the best weights where nothing tells which they are."""
+    if recipe.training.select == "best" and not held:
+        raise BadRecipe('training.select = "best" needs a group with validate_folds')
 
 
 def _card(recipe: Recipe, groups: Sequence[Group], held: Held) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,11 @@ from fascicle.data.sources import SOURCES, Item
 from fascicle.errors import BadRequest
 from fascicle.predict import Model, choose_leads, outcome, predict
 from fascicle.record import Record
+from fascicle.signal.quality import assess
 from fascicle.tasks import Outcome, Resampling, Task
 
 Progress = Callable[[Sequence[Item]], Iterable[Item]]
+Scores = dict[str, float | None]
 AGE_GROUPS: Mapping[str, tuple[float, float]] = {
     "under 50": (0, 50),
     "50 to 64": (50, 65),
@@ -37,6 +39,15 @@ HEADLINES = (
     "diagnosis.SNOMED-CT.macro.auroc", "diagnosis.PTB-XL superclass.macro.f1",
 )  # fmt: skip
 """What tables, cards and groups show first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One record: whose it is, what is known of it (its signal left out), what was found."""
+
+    patient: str
+    reference: Record
+    found: Outcome
 
 
 def evaluate(
@@ -68,26 +79,8 @@ def evaluate(
     BadRequest
         If the source is unknown, the folds hold no record, or nothing of it can be scored.
     """
-    items = _items(source, data_dir, folds)
-    references, outcomes, patients = [], [], []
-    for item in progress(items):
-        record = SOURCES[source].load(item)
-        prepared = model.prepare(choose_leads(record, lead_set))
-        arrays = predict(model.network, model.tasks, prepared, model.bundle)
-        outcomes.append(outcome(prepared, arrays, model.bundle))
-        references.append(replace(record, signal=record.signal[:, :0].copy()))
-        patients.append(item.patient)
-    resampling = Resampling(patients, resamples, seed) if resamples else None
-    scores: dict[str, float] = {}
-    groups: dict[str, dict[str, float]] = {}
-    for task in model.tasks.values():
-        rows = [row for row, record in enumerate(references) if _is_labelled(record, task)]
-        if rows:
-            scores |= _score(task, references, outcomes, rows, resampling)
-            for name, members in _groups(references, rows).items():
-                found = _score(task, references, outcomes, members, None)
-                part = {key: found[key] for key in HEADLINES if key in found}
-                groups.setdefault(name, {"records": float(len(members))}).update(part)
+    cases = collect(model, source, data_dir, folds=folds, lead_set=lead_set, progress=progress)
+    scores, groups = score(cases, model.tasks.values(), resamples, seed)
     if not scores:
         raise BadRequest(f"{source} has no labels for {', '.join(model.tasks)}")
     return {
@@ -95,20 +88,54 @@ def evaluate(
         "source": source,
         "folds": None if folds is None else list(folds),
         "lead_set": lead_set,
-        "records": len(items),
-        "patients": len(set(patients)),
+        "records": len(cases),
+        "patients": len({case.patient for case in cases}),
         "resamples": resamples,
         "seed": seed,
         "seen_in_training": _seen(model.bundle, source, folds),
         "bundle": {"name": model.bundle.info.name, "weights_sha256": model.bundle.weights_sha256},
         "fascicle": version("fascicle"),
         "commit": _commit(),
-        "scores": {key: _plain(value) for key, value in scores.items()},
-        "groups": {
-            name: {key: _plain(value) for key, value in part.items()}
-            for name, part in groups.items()
-        },
+        "scores": scores,
+        "groups": groups,
     }
+
+
+def collect(
+    model: Model,
+    source: str,
+    data_dir: Path,
+    *,
+    folds: Sequence[int] | None = None,
+    lead_set: str | None = None,
+    progress: Progress = iter,
+) -> list[Case]:
+    """Return what a model finds in each record of a source; parameters as `evaluate`."""
+    cases = []
+    for item in progress(_items(source, data_dir, folds)):
+        record = choose_leads(SOURCES[source].load(item), lead_set)
+        prepared = model.prepare(record, assess(record))
+        arrays = predict(model.network, model.tasks, prepared, model.bundle)
+        found = outcome(prepared, arrays, model.bundle)
+        cases.append(Case(item.patient, replace(record, signal=record.signal[:, :0].copy()), found))
+    return cases
+
+
+def score(
+    cases: Sequence[Case], tasks: Iterable[Task], resamples: int = 1000, seed: int = 0
+) -> tuple[Scores, dict[str, Scores]]:
+    """Return the scores of each task over the cases labelled for it, and by sex and age."""
+    scores: dict[str, float] = {}
+    groups: dict[str, dict[str, float]] = {}
+    for task in tasks:
+        labelled = [case for case in cases if _is_labelled(case.reference, task)]
+        if labelled:
+            scores |= _score(task, labelled, resamples, seed)
+            for name, members in _groups(labelled).items():
+                found = _score(task, members, 0, seed)
+                part = {key: found[key] for key in HEADLINES if key in found}
+                groups.setdefault(name, {"records": float(len(members))}).update(part)
+    return _plain(scores), {name: _plain(part) for name, part in groups.items()}
 
 
 def add_to_card(path: Path, result: Mapping[str, Any]) -> None:
@@ -160,29 +187,23 @@ def _is_labelled(record: Record, task: Task) -> bool:
     return task.name in record.annotated
 
 
-def _score(
-    task: Task,
-    references: Sequence[Record],
-    outcomes: Sequence[Outcome],
-    rows: Sequence[int],
-    resampling: Resampling | None,
-) -> dict[str, float]:
-    if resampling is not None:
-        resampling = replace(resampling, groups=[resampling.groups[row] for row in rows])
-    return task.score(
-        [references[row] for row in rows],
-        [outcomes[row] for row in rows],
-        task.vocabulary,
-        resampling,
-    )
+def _score(task: Task, cases: Sequence[Case], resamples: int, seed: int) -> dict[str, float]:
+    resampling = None
+    if resamples:
+        resampling = Resampling([case.patient for case in cases], resamples, seed)
+    references = [case.reference for case in cases]
+    return task.score(references, [case.found for case in cases], task.vocabulary, resampling)
 
 
-def _groups(references: Sequence[Record], rows: Sequence[int]) -> dict[str, list[int]]:
-    """Return the rows of each sex and age group that has at least ten records."""
-    groups = {f"sex {sex}": [r for r in rows if references[r].sex == sex] for sex in ("F", "M")}
+def _groups(cases: Sequence[Case]) -> dict[str, list[Case]]:
+    """Return the cases of each sex and age group that has at least ten."""
+    groups = {f"sex {sex}": [c for c in cases if c.reference.sex == sex] for sex in ("F", "M")}
     for name, (low, high) in AGE_GROUPS.items():
-        ages = [(row, references[row].age) for row in rows]
-        groups[f"age {name}"] = [row for row, age in ages if age is not None and low <= age < high]
+        groups[f"age {name}"] = [
+            case
+            for case in cases
+            if case.reference.age is not None and low <= case.reference.age < high
+        ]
     return {name: members for name, members in groups.items() if len(members) >= 10}
 
 
@@ -207,6 +228,8 @@ def _commit() -> str | None:
     return found.stdout.strip() or None if found.returncode == 0 else None
 
 
-def _plain(value: float) -> float | None:
-    """Return a number that JSON can hold; what cannot be computed is null."""
-    return round(float(value), 6) if np.isfinite(value) else None
+def _plain(scores: Mapping[str, float]) -> Scores:
+    """Return numbers that JSON can hold; what cannot be computed is null."""
+    return {
+        key: round(float(value), 6) if np.isfinite(value) else None for key, value in scores.items()
+    }

@@ -71,9 +71,7 @@ def analyze(
     unit: Annotated[
         Optional[str], typer.Option(help="uV, mV or V, where the file does not tell.")
     ] = None,
-    jobs: Annotated[
-        int, typer.Option(help="Processes; 0 is one per core.", min=0, max=256)
-    ] = 0,
+    jobs: Annotated[int, typer.Option(help="Processes; 0 is one per core.", min=0, max=256)] = 0,
 ) -> None:
     """Read ECGs and write what is in them: NAME.json, a 12-lead page, annotations.
 
@@ -161,7 +159,9 @@ def evaluate(
 
 @app.command()
 def info(
-    bundle: Annotated[Optional[Path], typer.Argument(help="Bundle file; default: the shipped.")] = None,
+    bundle: Annotated[
+        Optional[Path], typer.Argument(help="Bundle file; default: the shipped.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the whole card as JSON.")] = False,
 ) -> None:
     """Print a bundle's model card: classes, training data, scores."""

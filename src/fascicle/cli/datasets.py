@@ -27,9 +27,7 @@ def list_command() -> None:
 
     table = Table("name", "title", "records", "licence", "from")
     for source in SOURCES.values():
-        table.add_row(
-            source.name, source.title, str(source.records), source.licence, source.url
-        )
+        table.add_row(source.name, source.title, str(source.records), source.licence, source.url)
     Console().print(table)
 
 
@@ -76,9 +74,7 @@ def check_command(folder: Path, name: str | None) -> int:
     return int(failed)
 
 
-def pack_command(
-    name: str, data_dir: Path | None, out: Path | None, recipe: Path | None
-) -> None:
+def pack_command(name: str, data_dir: Path | None, out: Path | None, recipe: Path | None) -> None:
     """Write a pack with a progress bar and print where it is."""
     from fascicle.data.packing import pack_source
     from fascicle.recipe import read_recipe

@@ -94,12 +94,12 @@ def table(result: dict) -> str:  # type: ignore[type-arg]
                 f"| {kind} {side} | {limits(scores, key + '.f1_150')} | "
                 f"{limits(scores, key + '.f1_40')} | {error:+.1f} ± {spread:.1f} |"
             )
-    for kind in SHOWN:
-        lines.append(
-            f"| **{kind}, both** | {limits(scores, f'waves.{kind}.f1_150')} | "
-            f"{limits(scores, f'waves.{kind}.f1_40')} | "
-            f"Dice {limits(scores, f'waves.{kind}.dice')} |"
-        )
+    lines += [
+        f"| **{kind}, both** | {limits(scores, f'waves.{kind}.f1_150')} | "
+        f"{limits(scores, f'waves.{kind}.f1_40')} | "
+        f"Dice {limits(scores, f'waves.{kind}.dice')} |"
+        for kind in SHOWN
+    ]
     return "\n".join(lines)
 
 

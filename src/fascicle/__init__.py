@@ -1,8 +1,8 @@
 """One network reads an electrocardiogram: waves, beats, intervals and diagnoses.
 
-    record = fascicle.read("ecg.hea")
-    findings = fascicle.load().analyze(record)
-    findings.to_dict()
+record = fascicle.read("ecg.hea")
+findings = fascicle.load().analyze(record)
+findings.to_dict()
 """
 
 from __future__ import annotations

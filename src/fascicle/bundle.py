@@ -177,7 +177,8 @@ def _parse(header: Any, weights: dict[str, Tensor], digest: str, path: Path) -> 
         if name not in TASKS or name not in bundle.vocabularies:
             raise BadBundle(f"{path}: unknown task {name}; known: {', '.join(TASKS)}")
         classes = len(bundle.vocabularies[name])
-        for what, values in (("thresholds", bundle.thresholds), ("temperatures", bundle.temperatures)):
+        fitted = {"thresholds": bundle.thresholds, "temperatures": bundle.temperatures}
+        for what, values in fitted.items():
             if len(values.get(name, ())) not in (0, classes):
                 raise BadBundle(f"{path}: {what} of {name}: {classes} expected")
     return bundle

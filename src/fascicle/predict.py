@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,7 @@ HEAD_REACH = 64
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A record as the net sees it: signal (lead, sample) mV at the net's rate, and its covariates."""
+    """A record as the net sees it: signal (lead, sample) mV at the net's rate, and covariates."""
 
     signal: Signal
     present: NDArray[np.bool_]
@@ -140,7 +141,9 @@ def predict(
     bundle: Bundle,
     chunk_s: float = CHUNK_S,
 ) -> dict[str, Array]:
-    """Return probabilities per task: waves (lead, 4, sample), beats (6, sample), diagnosis (class,).
+    """Return the probabilities of each task.
+
+    Waves are (lead, 4, sample), beats (6, sample), diagnosis (class,).
 
     Diagnoses of records longer than 15 s are the mean of the logits over ten-second windows.
     """
@@ -171,7 +174,7 @@ def _logits(
             _take_statistics(network, dense, prepared, spans, take)
         found, frames = _pass(network, dense, prepared, rate_hz, chunk_s)
     if "diagnosis" in network.heads:
-        frame = int(network.backbone.samples_per_frame)
+        frame = network.samples_per_frame
         logits = [_diagnose(network, frames, prepared, frame, a, b) for a, b in spans]
         found["diagnosis"] = torch.stack(logits).mean(0).numpy()
     return found
@@ -218,8 +221,8 @@ def _pass(
 ) -> tuple[dict[str, Array], Tensor]:
     """Return dense logits and the trunk's deepest frames over the whole record, chunk by chunk."""
     samples = prepared.signal.shape[1]
-    frame = int(network.backbone.samples_per_frame)
-    overlap = 2 * frame * -(-(int(network.backbone.reach_samples) + HEAD_REACH) // frame)
+    frame = network.samples_per_frame
+    overlap = 2 * frame * -(-(network.reach_samples + HEAD_REACH) // frame)
     chunk = max(frame * round(chunk_s * rate_hz / frame), 2 * overlap)
     windows = cut(samples, chunk, overlap) if samples > chunk else cut(samples, samples, 0)
     pieces: dict[str, list[Array]] = {name: [] for name in dense}
@@ -253,7 +256,7 @@ def _window_spans(samples: int, rate_hz: float) -> list[tuple[int, int]]:
     """Return samples (start, stop) of windows of about ten seconds; up to 15 s are one window."""
     parts = max(round(samples / (WINDOW_S * rate_hz)), 1)
     edges = np.linspace(0, samples, parts + 1).round().astype(int)
-    return [(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [(int(a), int(b)) for a, b in pairwise(edges)]
 
 
 def outcome(
@@ -309,16 +312,12 @@ def assemble(
     )
 
 
-def _diagnoses(
-    found: Outcome, bundle: Bundle, tasks: Mapping[str, Task]
-) -> tuple[Diagnosis, ...]:
+def _diagnoses(found: Outcome, bundle: Bundle, tasks: Mapping[str, Task]) -> tuple[Diagnosis, ...]:
     if "diagnosis" not in tasks:
         return ()
     terms = tasks["diagnosis"].vocabulary.terms
     thresholds = bundle.thresholds.get("diagnosis") or (0.5,) * len(terms)
     return tuple(
         Diagnosis(term.code, term.system, term.name, float(probability), float(threshold))
-        for term, probability, threshold in zip(
-            terms, found.probabilities, thresholds, strict=True
-        )
+        for term, probability, threshold in zip(terms, found.probabilities, thresholds, strict=True)
     )

@@ -144,7 +144,7 @@ class Record:
     @property
     def samples(self) -> int:
         """Number of samples per lead."""
-        return self.signal.shape[1]
+        return int(self.signal.shape[1])
 
     @property
     def duration_s(self) -> float:
@@ -155,7 +155,8 @@ class Record:
         """Return the samples of one lead, shape (sample,). Raises KeyError if it is not there."""
         if name not in self.leads:
             raise KeyError(name)
-        return self.signal[self.leads.index(name)]
+        samples: Signal = self.signal[self.leads.index(name)]
+        return samples
 
 
 @dataclass(frozen=True, slots=True)

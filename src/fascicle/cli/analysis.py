@@ -86,7 +86,7 @@ def _check_formats(formats: Sequence[str]) -> None:
 
 
 def _find(paths: Sequence[Path], out: Path) -> Iterator[Job]:
-    """Yield a job per record; a folder's levels are kept under `out`, one file of a record is one."""
+    """Yield a job per record; the levels of a folder are kept under `out`."""
     seen: set[Path] = set()
     for path in paths:
         if path.is_dir():

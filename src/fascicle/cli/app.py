@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -20,7 +20,7 @@ data = typer.Typer(help="Public data sets: list, fetch, check, pack.", no_args_i
 app.add_typer(data, name="data")
 
 
-class LeadSet(str, Enum):
+class LeadSet(StrEnum):
     """The lead sets of the PhysioNet/CinC Challenge 2021, and lead I alone."""
 
     twelve = "12"
@@ -32,16 +32,16 @@ class LeadSet(str, Enum):
 
 
 BundlePath = Annotated[
-    Optional[Path], typer.Option("--bundle", help="Bundle file; default: the one that ships.")
+    Path | None, typer.Option("--bundle", help="Bundle file; default: the one that ships.")
 ]
 DataDir = Annotated[
-    Optional[Path],
+    Path | None,
     typer.Option(
         "--data", help="Folder that holds the data sets. Default: ~/.cache/fascicle/data."
     ),
 ]
 Leads = Annotated[
-    Optional[LeadSet],
+    LeadSet | None,
     typer.Option("--lead-set", help="Use these leads only, chosen before any is derived."),
 ]
 
@@ -63,13 +63,13 @@ def analyze(
         str, typer.Option("--format", help="Any of json,png,svg,pdf,atr, with commas.")
     ] = "json,png",
     lead_names: Annotated[
-        Optional[str], typer.Option(help="Names of the leads in the file's order, with commas.")
+        str | None, typer.Option(help="Names of the leads in the file's order, with commas.")
     ] = None,
     rate: Annotated[
-        Optional[float], typer.Option(help="Samples per second, where the file does not tell.")
+        float | None, typer.Option(help="Samples per second, where the file does not tell.")
     ] = None,
     unit: Annotated[
-        Optional[str], typer.Option(help="uV, mV or V, where the file does not tell.")
+        str | None, typer.Option(help="uV, mV or V, where the file does not tell.")
     ] = None,
     jobs: Annotated[int, typer.Option(help="Processes; 0 is one per core.", min=0, max=256)] = 0,
 ) -> None:
@@ -110,11 +110,11 @@ def train(
     out: Annotated[Path, typer.Option("--out", help="Folder for checkpoints, log and bundle.")],
     data_dir: DataDir = None,
     packs: Annotated[
-        Optional[Path], typer.Option(help="Where packs are kept. Default: ~/.cache/fascicle/packs.")
+        Path | None, typer.Option(help="Where packs are kept. Default: ~/.cache/fascicle/packs.")
     ] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the folder's checkpoint.")] = False,
     change: Annotated[
-        Optional[list[str]],
+        list[str] | None,
         typer.Option("--set", help='Change the recipe, such as "training.steps=100".'),
     ] = None,
     threads: Annotated[int, typer.Option(help="Threads; 0 leaves it to torch.", min=0)] = 0,
@@ -131,10 +131,10 @@ def evaluate(
     source: Annotated[str, typer.Option(help="mitdb, ludb, ptbxl, ptbxl100 or cinc2021.")],
     data_dir: DataDir = None,
     fold: Annotated[
-        Optional[list[int]], typer.Option(help="Only this fold; may be given several times.")
+        list[int] | None, typer.Option(help="Only this fold; may be given several times.")
     ] = None,
     lead_set: Leads = None,
-    out: Annotated[Optional[Path], typer.Option(help="JSON file for all scores.")] = None,
+    out: Annotated[Path | None, typer.Option(help="JSON file for all scores.")] = None,
     resamples: Annotated[
         int, typer.Option(help="Draws of patients behind each interval.", min=0)
     ] = 1000,
@@ -160,7 +160,7 @@ def evaluate(
 @app.command()
 def info(
     bundle: Annotated[
-        Optional[Path], typer.Argument(help="Bundle file; default: the shipped.")
+        Path | None, typer.Argument(help="Bundle file; default: the shipped.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the whole card as JSON.")] = False,
 ) -> None:
@@ -193,7 +193,7 @@ def fetch(
 def check(
     folder: Annotated[Path, typer.Argument(help="Folder of one data set.")],
     name: Annotated[
-        Optional[str], typer.Option(help="Which set; default: the folder's own name.")
+        str | None, typer.Option(help="Which set; default: the folder's own name.")
     ] = None,
 ) -> None:
     """Verify a data set's folder: files, sizes, checksums, readable records."""
@@ -207,11 +207,9 @@ def pack(
     name: Annotated[str, typer.Argument(help='A source, or "synth".')],
     data_dir: DataDir = None,
     out: Annotated[
-        Optional[Path], typer.Option(help="Where packs are kept. Default: ~/.cache/fascicle/packs.")
+        Path | None, typer.Option(help="Where packs are kept. Default: ~/.cache/fascicle/packs.")
     ] = None,
-    recipe: Annotated[
-        Optional[Path], typer.Option(help="Recipe whose preprocessing is used.")
-    ] = None,
+    recipe: Annotated[Path | None, typer.Option(help="Recipe whose preprocessing is used.")] = None,
 ) -> None:
     """Write a memory-mapped training pack; one that was stopped goes on."""
     from fascicle.cli.datasets import pack_command

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.progress import track
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    track,
+)
 from rich.table import Table
 
 from fascicle.cli.places import data_folder, packs_folder
 from fascicle.errors import BadRequest
+
+if TYPE_CHECKING:
+    from fascicle.data.check import CheckReport
 
 COLUMNS = (
     TextColumn("{task.description}"),
@@ -48,30 +58,34 @@ def fetch_command(name: str, data_dir: Path | None) -> None:
 
 def check_command(folder: Path, name: str | None) -> int:
     """Return 0 if the folder is a whole or partial set without faults, else 1."""
-    from fascicle.data.check import check, recognise
+    from fascicle.data.check import recognise
 
     names = (name,) if name else recognise(folder)
     if not names:
         raise BadRequest(f"{folder}: not one of the known sets; `fascicle data list` names them")
-    failed = False
-    for known in names:
-        with Progress(*COLUMNS, console=Console(stderr=True)) as progress:
-            bar = progress.add_task(f"check {known}", total=None)
-            report = check(
-                folder,
-                known,
-                progress=lambda done, total, _: progress.update(bar, completed=done, total=total),
-            )
+    reports = [_check(folder, known) for known in names]
+    for report in reports:
         kind = "partial" if report.partial else "complete"
         sys.stdout.write(
-            f"{known}: {kind}, {report.records} of {report.expected} records, "
+            f"{report.name}: {kind}, {report.records} of {report.expected} records, "
             f"{report.patients} patients, {report.verified} checksums verified, "
             f"{len(report.faults)} faults\n"
         )
         for fault in report.faults:
             sys.stdout.write(f"  {fault.path}: {fault.reason}\n")
-        failed |= not report.ok
-    return int(failed)
+    return int(not all(report.ok for report in reports))
+
+
+def _check(folder: Path, name: str) -> CheckReport:
+    from fascicle.data.check import check
+
+    with Progress(*COLUMNS, console=Console(stderr=True)) as progress:
+        bar = progress.add_task(f"check {name}", total=None)
+        return check(
+            folder,
+            name,
+            progress=lambda done, total, _: progress.update(bar, completed=done, total=total),
+        )
 
 
 def pack_command(name: str, data_dir: Path | None, out: Path | None, recipe: Path | None) -> None:

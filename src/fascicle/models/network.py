@@ -32,9 +32,11 @@ class Network(nn.Module):
         Task name -> module.
     """
 
-    def __init__(self, backbone: nn.Module, heads: Mapping[str, nn.Module]) -> None:
+    def __init__(self, backbone: Any, heads: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.backbone = backbone
+        self.samples_per_frame = int(backbone.samples_per_frame)
+        self.reach_samples = int(backbone.reach_samples)
         self.heads = nn.ModuleDict(heads)
 
     def forward(

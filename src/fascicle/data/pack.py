@@ -66,14 +66,24 @@ class Pack:
         counts = self.shards[entry.shard][
             entry.offset : entry.offset + len(entry.leads) * entry.samples
         ].reshape(len(entry.leads), entry.samples)
-        for row, lead in enumerate(entry.leads):
-            np.multiply(
-                counts[row, start:stop],
-                entry.scale[row],
-                out=out[LEADS.index(lead), : stop - start],
-                casting="unsafe",
-            )
+        rows = [LEADS.index(lead) for lead in entry.leads]
+        out[rows, : stop - start] = counts[:, start:stop] * entry.scale[:, None]
         return stop - start
+
+
+def draw_windows(
+    pack: Pack, count: int, samples: int, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Return windows (count, 12, samples) in mV, of entries and at starts with equal chances.
+
+    Absent leads and samples beyond a record's end are 0. Raises ValueError if the pack is empty.
+    """
+    windows = np.zeros((count, len(LEADS), samples), dtype=np.float32)
+    for out, place in zip(windows, rng.integers(len(pack.entries), size=count), strict=True):
+        entry = pack.entries[place]
+        start = int(rng.integers(max(entry.samples - samples, 0) + 1))
+        pack.window(entry, start, samples, out)
+    return windows
 
 
 def write_pack(
@@ -154,7 +164,8 @@ def _open_shard(path: Path, entries: Sequence[Entry]) -> NDArray[np.int16]:
     found = path.stat().st_size if path.exists() else 0
     if found != wanted:
         raise BadData(f"{path}: {wanted} bytes expected, found {found}")
-    return np.memmap(path, dtype="<i2", mode="r")
+    # A plain view of the map: slicing a memmap itself costs more than the samples of a window.
+    return np.asarray(np.memmap(path, dtype="<i2", mode="r"))
 
 
 def _digest(items: Sequence[tuple[str, str, str, int]]) -> str:

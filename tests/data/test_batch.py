@@ -127,8 +127,9 @@ def test_a_short_entry_is_padded_and_says_so(
     assert short.samples == 1000
     # no lead shifts: these move a lead into the padding on purpose
     settings = None if augmentation is None else replace(augmentation, lead_shift=0.0)
-    batch = make_batch([Row(groups[0], short, 0, (4,))], 1600, AIMS, settings)
-    assert batch.valid.tolist() == [1000]
+    rows = [Row(groups[0], short, 0, (seed,)) for seed in range(6)]
+    batch = make_batch(rows, 1600, AIMS, settings)
+    assert batch.valid.tolist() == [1000] * 6
     assert (batch.signal[..., 1000:] == 0).all()
     assert (batch.signal[batch.present][:, :1000].abs().amax(1) > 0).all()
     assert (batch.weights["beats"][..., 1000:] == 0).all()
@@ -206,6 +207,8 @@ def test_waves_move_with_their_lead(groups: list[Group], pack: Pack) -> None:
         inner = slice(100, 2400)
         moved = torch.roll(still.signal[0, 0], shift)[inner]
         assert torch.equal(batch.signal[row, 0, inner], moved)
+        weight = torch.roll(still.weights["waves"][0, 0], shift)
+        assert torch.equal(batch.weights["waves"][row, 0], weight)
         assert torch.equal(batch.targets["beats"][row], still.targets["beats"][0])
     assert len(onsets) > 3
 

@@ -68,6 +68,25 @@ def test_without_the_joint_map_a_lead_sees_itself_alone() -> None:
     assert changed.nonzero().flatten().tolist() == [4]
 
 
+def test_each_lead_reads_the_joint_map_through_its_own_projection() -> None:
+    torch.manual_seed(0)
+    head = WavesHead(dense_channels=5).eval()
+    dense = torch.randn(1, 5, 200)
+    arguments = (
+        Features(dense, 2, dense, 2),
+        torch.randn(1, 12, 400),
+        torch.ones(1, 12, dtype=torch.bool),
+        torch.tensor([400]),
+        torch.zeros(1, 4),
+    )
+    with torch.inference_mode():
+        before = head(*arguments)
+        head.joint.weight[3 * head.width : 4 * head.width] *= -1
+        after = head(*arguments)
+    changed = (before != after).flatten(2).any(-1)[0]
+    assert changed.nonzero().flatten().tolist() == [3]
+
+
 def test_all_leads_share_one_stem() -> None:
     head = WavesHead(dense_channels=5).eval()
     torch.nn.init.zeros_(head.joint.weight)

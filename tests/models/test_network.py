@@ -95,7 +95,7 @@ def test_a_distant_change_leaves_waves_and_beats_as_they_were_bit_for_bit(
         before = _run(small, signal, present, valid, covariates)
         signal[..., edge:] *= -20
         after = _run(small, signal, present, valid, covariates)
-    reach = int(small.backbone.reach_samples) + HEAD_REACH  # type: ignore[arg-type]
+    reach = small.reach_samples + HEAD_REACH
     assert 0 < reach < edge - 1000
     for task in ("waves", "beats"):
         old, new = before[task], after[task]
@@ -149,15 +149,18 @@ def test_covariates_change_diagnoses_alone(
 
 def test_rows_choose_what_each_head_sees(small: Network, inputs: Make) -> None:
     arguments = inputs(3, 200)
+    arguments[2][1], arguments[3][1] = 70, 0.5  # a row with other padding and covariates
     whole = _run(small, *arguments)
     rows = {
         "waves": torch.tensor([False, True, False]),
         "beats": torch.tensor([True, False, True]),
-        "diagnosis": torch.tensor([False, False, False]),
+        "diagnosis": torch.tensor([False, True, True]),
     }
     with torch.inference_mode():
         chosen = small(*arguments, rows)
-    assert set(chosen) == {"waves", "beats"}
+        none = small(*arguments, {**rows, "beats": torch.zeros(3, dtype=torch.bool)})
+    assert set(chosen) == {"waves", "beats", "diagnosis"}
+    assert set(none) == {"waves", "diagnosis"}
     for task, logits in chosen.items():
         assert torch.allclose(logits, whole[task][rows[task]], atol=1e-5)
 

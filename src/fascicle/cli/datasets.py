@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +33,23 @@ COLUMNS = (
 )
 
 
+@contextmanager
+def _bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Yield what shows (done, total, item); no bar before the first: refusals are one line."""
+    progress = Progress(*COLUMNS, console=Console(stderr=True))
+    bar = progress.add_task(title, total=None)
+
+    def show(done: int, total: int, _: str) -> None:
+        progress.start()
+        progress.update(bar, completed=done, total=total)
+
+    try:
+        yield show
+    finally:
+        if progress.live.is_started:
+            progress.stop()
+
+
 def list_command() -> None:
     """Print the known sources: name, title, records, licence."""
     from fascicle.data.sources import SOURCES
@@ -46,13 +65,8 @@ def fetch_command(name: str, data_dir: Path | None) -> None:
     from fascicle.data.fetch import fetch
 
     folder = data_folder(data_dir) / name.removesuffix("100")
-    with Progress(*COLUMNS, console=Console(stderr=True)) as progress:
-        bar = progress.add_task(f"fetch {name}", total=None)
-        found = fetch(
-            name,
-            folder,
-            progress=lambda done, total, _: progress.update(bar, completed=done, total=total),
-        )
+    with _bar(f"fetch {name}") as show:
+        found = fetch(name, folder, progress=show)
     sys.stdout.write(f"{folder}: {found.files} files, {found.downloaded} downloaded\n")
 
 
@@ -79,13 +93,8 @@ def check_command(folder: Path, name: str | None) -> int:
 def _check(folder: Path, name: str) -> CheckReport:
     from fascicle.data.check import check
 
-    with Progress(*COLUMNS, console=Console(stderr=True)) as progress:
-        bar = progress.add_task(f"check {name}", total=None)
-        return check(
-            folder,
-            name,
-            progress=lambda done, total, _: progress.update(bar, completed=done, total=total),
-        )
+    with _bar(f"check {name}") as show:
+        return check(folder, name, progress=show)
 
 
 def pack_command(name: str, data_dir: Path | None, out: Path | None, recipe: Path | None) -> None:

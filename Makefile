@@ -41,17 +41,17 @@ clean:
 .venv/ready: pyproject.toml constraints.txt
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
-	.venv/bin/pip install -q -c constraints.txt torch==2.13.0
-	.venv/bin/pip install -q -c constraints.txt -e ".[all,dev]"
+	.venv/bin/pip install -qq -c constraints.txt torch==2.13.0
+	.venv/bin/pip install -qq -c constraints.txt -e ".[all,dev]"
 	touch $@
 
 .venv-demo/libraries: pyproject.toml constraints.txt
 	rm -rf .venv-demo
 	$(PYTHON) -m venv .venv-demo
-	.venv-demo/bin/pip install -q -c constraints.txt torch==2.13.0
-	.venv-demo/bin/pip install -q -c constraints.txt .
+	.venv-demo/bin/pip install -qq -c constraints.txt torch==2.13.0
+	.venv-demo/bin/pip install -qq -c constraints.txt .
 	touch $@
 
 .venv-demo/package: .venv-demo/libraries $(SOURCES)
-	.venv-demo/bin/pip install -q --no-deps --force-reinstall .
+	.venv-demo/bin/pip install -qq --no-deps --force-reinstall .
 	touch $@

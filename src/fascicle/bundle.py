@@ -1,23 +1,26 @@
 """Bundles: one safetensors file that holds weights and all that their use needs.
 
 The header (key "fascicle", JSON) has the schema version, recipe, vocabularies, thresholds,
-temperatures, model card and licence. No pickle is read or written anywhere.
+temperatures, model card, licence and the checksum of the weights; its own stands beside it. No
+pickle is read or written anywhere.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from fascicle.errors import BadBundle, FascicleError
@@ -29,6 +32,7 @@ from fascicle.tasks import TASKS, Task, make_task
 
 SCHEMA = 1
 DEFAULT = "default.safetensors"
+LARGEST = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +85,26 @@ class Bundle:
 
     def network(self) -> Network:
         """Return the net with these weights. Raises BadBundle if they do not fit the recipe."""
+        self.check_shapes()
         network = new_network(self.recipe, self.tasks())
-        try:
-            network.load_state_dict({k: v.to(torch.float32) for k, v in self.weights.items()})
-        except RuntimeError as error:
-            raise BadBundle(f"weights do not fit the recipe: {error}") from None
+        network.load_state_dict({name: w.to(torch.float32) for name, w in self.weights.items()})
         return network.eval()
+
+    def check_shapes(self) -> None:
+        """Refuse weights that do not fit the recipe, before any net takes memory (BadBundle)."""
+        try:
+            with torch.device("meta"):
+                network = new_network(self.recipe, self.tasks())
+        except (FascicleError, RuntimeError, ValueError) as error:
+            raise BadBundle(f"the recipe makes no network: {error}") from None
+        wanted = {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
+        found = {name: tuple(weight.shape) for name, weight in self.weights.items()}
+        for name in sorted(wanted.keys() | found.keys()):
+            if wanted.get(name) != found.get(name):
+                raise BadBundle(
+                    f"weights do not fit the recipe: {name} of shape {wanted.get(name)} expected, "
+                    f"found {found.get(name)}"
+                )
 
 
 def new_network(recipe: Recipe, tasks: Mapping[str, Task]) -> Network:
@@ -96,9 +114,50 @@ def new_network(recipe: Recipe, tasks: Mapping[str, Task]) -> Network:
     return build_network(recipe.backbone.name, options, heads)
 
 
-def save_bundle(bundle: Bundle, path: Path) -> Bundle:
-    """Write a bundle, whole or not at all, and return it with its checksum."""
-    header = {
+def save_bundle(bundle: Bundle, path: Path, *, half: bool = False) -> Bundle:
+    """Write a bundle, whole or not at all, and return it as it will be read.
+
+    Parameters
+    ----------
+    bundle, path
+        What is written, and where.
+    half
+        Store the weights in 16 bits: half the file; the net still computes in 32.
+
+    Raises
+    ------
+    BadBundle
+        If `read_bundle` would refuse it, or the file cannot be written.
+    """
+    kind = torch.float16 if half else None
+    weights = {name: _stored(weight, kind) for name, weight in bundle.weights.items()}
+    bundle = replace(bundle, weights=weights)
+    _check(bundle, path)
+    header = json.dumps(_header(bundle), allow_nan=False)
+    metadata = {"fascicle": header, "sha256": _digest(header)}
+    content = save(weights, metadata=metadata)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise BadBundle(f"{path}: cannot be written ({error.strerror})") from None
+    return replace(bundle, sha256=hashlib.sha256(content).hexdigest())
+
+
+def _stored(weight: Tensor, kind: torch.dtype | None) -> Tensor:
+    weight = weight.detach().cpu()
+    return weight.to(kind if weight.is_floating_point() else None).contiguous()
+
+
+def _header(bundle: Bundle) -> dict[str, Any]:
+    return {
         "schema": SCHEMA,
         "recipe": bundle.recipe.model_dump(mode="json"),
         "leads": list(LEADS),
@@ -110,21 +169,10 @@ def save_bundle(bundle: Bundle, path: Path) -> Bundle:
         "licence": bundle.licence,
         "weights_sha256": bundle.weights_sha256,
     }
-    weights = {name: tensor.detach().contiguous().cpu() for name, tensor in bundle.weights.items()}
-    content = save(weights, metadata={"fascicle": json.dumps(header)})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise BadBundle(f"{path}: cannot be written ({error.strerror})") from None
-    finally:
-        part.unlink(missing_ok=True)
-    return replace(bundle, sha256=hashlib.sha256(content).hexdigest())
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_bundle(path: Path) -> Bundle:
@@ -133,55 +181,94 @@ def read_bundle(path: Path) -> Bundle:
     Raises
     ------
     BadBundle
-        If the file is absent, damaged, not a fascicle bundle, or of another schema version.
+        If the file is absent, damaged, not a fascicle bundle, of another schema version, or its
+        parts do not fit each other.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})["fascicle"])
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise BadBundle(f"{path}: larger than {LARGEST} bytes; not a fascicle bundle")
+        weights = load(content)
+        size = int.from_bytes(content[:8], "little")
+        metadata = json.loads(content[8 : 8 + size])["__metadata__"]
+        header = json.loads(metadata["fascicle"])
     except FileNotFoundError:
         raise BadBundle(f"{path}: no such file") from None
-    except (SafetensorError, OSError, ValueError) as error:
-        raise BadBundle(f"{path}: not a safetensors file, or damaged ({error})") from None
     except KeyError:
         raise BadBundle(f"{path}: a safetensors file, but not a fascicle bundle") from None
-    return _parse(header, weights, digest, path)
+    except OSError as error:
+        raise BadBundle(f"{path}: cannot be read ({error.strerror})") from None
+    except (SafetensorError, ValueError, RecursionError) as error:
+        raise BadBundle(f"{path}: not a safetensors file, or damaged ({error})") from None
+    # bundles of the first trainings have no "sha256"
+    if metadata.get("sha256", _digest(metadata["fascicle"])) != _digest(metadata["fascicle"]):
+        raise BadBundle(f"{path}: damaged: the header does not have its checksum")
+    bundle = _parse(header, weights, hashlib.sha256(content).hexdigest(), path)
+    _check(bundle, path)
+    return bundle
 
 
 def _parse(header: Any, weights: dict[str, Tensor], digest: str, path: Path) -> Bundle:
     found = header.get("schema") if isinstance(header, dict) else None
     if found != SCHEMA:
-        raise BadBundle(f"{path}: bundle schema {SCHEMA} expected, found {found}")
+        raise BadBundle(f"{path}: bundle schema {SCHEMA} expected, found {found!r:.40}")
     try:
         if tuple(header["leads"]) != LEADS or header["unit"] != "mV":
-            raise BadBundle(f"{path}: leads {LEADS} in mV expected, found {header['leads']}")
-        recipe = parse_recipe(header["recipe"], str(path))
+            raise BadBundle(
+                f"{path}: leads {', '.join(LEADS)} in mV expected, found "
+                f"{header['leads']!r:.200} in {header['unit']!r:.20}"
+            )
         bundle = Bundle(
-            recipe=recipe,
+            recipe=parse_recipe(header["recipe"], str(path)),
             vocabularies={n: Vocabulary.from_dict(v) for n, v in header["vocabularies"].items()},
             thresholds={n: tuple(map(float, v)) for n, v in header["thresholds"].items()},
             temperatures={n: tuple(map(float, v)) for n, v in header["temperatures"].items()},
             weights=weights,
-            card=header["card"],
-            licence=header["licence"],
+            card=dict(header["card"]),
+            licence=str(header["licence"]),
             sha256=digest,
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadBundle(f"{path}: incomplete header ({error!r})") from None
+        promised = header["weights_sha256"]
+    except BadBundle:
+        raise
     except FascicleError as error:
         raise BadBundle(str(error)) from None
-    if header.get("weights_sha256") != bundle.weights_sha256:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadBundle(f"{path}: incomplete header ({error!r:.200})") from None
+    if promised != bundle.weights_sha256:
         raise BadBundle(f"{path}: damaged: the weights do not have their checksum")
-    for name in recipe.tasks:
+    return bundle
+
+
+def _check(bundle: Bundle, path: Path) -> None:
+    """Refuse a bundle whose parts do not fit each other."""
+
+    def codes(vocabulary: Vocabulary) -> list[str]:
+        return [term.code for term in vocabulary.terms]
+
+    for name in bundle.recipe.tasks:
         if name not in TASKS or name not in bundle.vocabularies:
             raise BadBundle(f"{path}: unknown task {name}; known: {', '.join(TASKS)}")
         classes = len(bundle.vocabularies[name])
-        fitted = {"thresholds": bundle.thresholds, "temperatures": bundle.temperatures}
-        for what, values in fitted.items():
-            if len(values.get(name, ())) not in (0, classes):
-                raise BadBundle(f"{path}: {what} of {name}: {classes} expected")
-    return bundle
+        fixed = TASKS[name].vocabulary
+        if fixed and codes(fixed) != codes(bundle.vocabularies[name]):
+            raise BadBundle(f"{path}: {name} has other classes than {', '.join(codes(fixed))}")
+        for what, values, least in (
+            ("thresholds", bundle.thresholds.get(name, ()), 0.0),
+            ("temperatures", bundle.temperatures.get(name, ()), 1e-6),
+        ):
+            if len(values) not in (0, classes):
+                raise BadBundle(f"{path}: {what} of {name}: {classes} expected, not {len(values)}")
+            if not all(math.isfinite(value) and value >= least for value in values):
+                raise BadBundle(f"{path}: {what} of {name} out of range")
+    for name, weight in bundle.weights.items():
+        if not (weight.is_floating_point() and bool(torch.isfinite(weight).all())):
+            raise BadBundle(f"{path}: weights {name} are not finite numbers")
+    try:
+        bundle.check_shapes()
+    except BadBundle as error:
+        raise BadBundle(f"{path}: {error}") from None
 
 
 def default_bundle() -> Path:

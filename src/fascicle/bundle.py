@@ -1,8 +1,8 @@
 """Bundles: one safetensors file that holds weights and all that their use needs.
 
 The header (key "fascicle", JSON) has the schema version, recipe, vocabularies, thresholds,
-temperatures, model card, licence and the checksum of the weights; its own stands beside it. No
-pickle is read or written anywhere.
+temperatures, model card, licence, and the checksums of the weights and of itself. No pickle is read
+or written anywhere.
 """
 
 from __future__ import annotations
@@ -133,9 +133,9 @@ def save_bundle(bundle: Bundle, path: Path, *, half: bool = False) -> Bundle:
     weights = {name: _stored(weight, kind) for name, weight in bundle.weights.items()}
     bundle = replace(bundle, weights=weights)
     _check(bundle, path)
-    header = json.dumps(_header(bundle), allow_nan=False)
-    metadata = {"fascicle": header, "sha256": _digest(header)}
-    content = save(weights, metadata=metadata)
+    header = _header(bundle)
+    text = json.dumps({**header, "header_sha256": _digest(header)}, allow_nan=False)
+    content = save(weights, metadata={"fascicle": text})
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -171,8 +171,10 @@ def _header(bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _digest(header: Mapping[str, Any]) -> str:
+    """Return the checksum of the header without its own."""
+    kept = {key: value for key, value in header.items() if key != "header_sha256"}
+    return hashlib.sha256(json.dumps(kept).encode()).hexdigest()
 
 
 def read_bundle(path: Path) -> Bundle:
@@ -201,9 +203,6 @@ def read_bundle(path: Path) -> Bundle:
         raise BadBundle(f"{path}: cannot be read ({error.strerror})") from None
     except (SafetensorError, ValueError, RecursionError) as error:
         raise BadBundle(f"{path}: not a safetensors file, or damaged ({error})") from None
-    # bundles of the first trainings have no "sha256"
-    if metadata.get("sha256", _digest(metadata["fascicle"])) != _digest(metadata["fascicle"]):
-        raise BadBundle(f"{path}: damaged: the header does not have its checksum")
     bundle = _parse(header, weights, hashlib.sha256(content).hexdigest(), path)
     _check(bundle, path)
     return bundle
@@ -213,6 +212,9 @@ def _parse(header: Any, weights: dict[str, Tensor], digest: str, path: Path) -> 
     found = header.get("schema") if isinstance(header, dict) else None
     if found != SCHEMA:
         raise BadBundle(f"{path}: bundle schema {SCHEMA} expected, found {found!r:.40}")
+    # the bundles of the first trainings have no header_sha256
+    if header.get("header_sha256", _digest(header)) != _digest(header):
+        raise BadBundle(f"{path}: damaged: the header does not have its checksum")
     try:
         if tuple(header["leads"]) != LEADS or header["unit"] != "mV":
             raise BadBundle(

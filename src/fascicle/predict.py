@@ -6,7 +6,7 @@ overlap by all that one output can see, so that the result is that of one pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -26,7 +26,7 @@ from fascicle.decode.intervals import intervals
 from fascicle.decode.stitch import cut
 from fascicle.errors import BadRequest
 from fascicle.io.leads import derive
-from fascicle.models.blocks import keep_statistics
+from fascicle.models.blocks import Statistics
 from fascicle.models.network import Network
 from fascicle.models.unet import Features
 from fascicle.record import (
@@ -48,8 +48,7 @@ from fascicle.tasks import Outcome, Task
 Array = NDArray[np.float32]
 CHUNK_S = 60.0
 WINDOW_S = 10.0
-STATISTICS_WINDOWS = 24
-"""A long record's normalisation is taken from at most so many of its ten-second windows."""
+WINDOWS_AT_ONCE = 12
 HEAD_REACH = 64
 """Samples to each side that the heads see beyond the trunk's reach."""
 
@@ -166,13 +165,17 @@ def _logits(
     network: Network, prepared: Prepared, rate_hz: float, chunk_s: float
 ) -> dict[str, Array]:
     """Return the logits of one record; dense heads see it in chunks, diagnosis by ten seconds."""
-    samples = prepared.signal.shape[1]
-    spans = _window_spans(samples, rate_hz)
+    spans = _window_spans(prepared.signal.shape[1], rate_hz)
     dense = {name: head for name, head in network.heads.items() if name != "diagnosis"}
-    with keep_statistics([network.backbone, *dense.values()]) as take:
-        if len(spans) > 1:
-            _take_statistics(network, dense, prepared, spans, take)
-        found, frames = _pass(network, dense, prepared, rate_hz, chunk_s)
+    statistics = Statistics([network.backbone, *dense.values()])
+    if len(spans) == 1:
+        features, made = _run(network, dense, prepared.signal[None], prepared)
+        found = {name: logits[0].numpy() for name, logits in made.items()}
+        frames = features.frames
+    else:
+        centres = _take_statistics(network, dense, prepared, spans, statistics)
+        found, frames = _pass(network, dense, prepared, rate_hz, chunk_s, statistics, centres)
+        statistics.forget()
     if "diagnosis" in network.heads:
         frame = network.samples_per_frame
         logits = [_diagnose(network, frames, prepared, frame, a, b) for a, b in spans]
@@ -185,16 +188,17 @@ def _take_statistics(
     dense: Mapping[str, nn.Module],
     prepared: Prepared,
     spans: Sequence[tuple[int, int]],
-    take: Callable[[int], None],
-) -> None:
-    """Take the norms' statistics from at most `STATISTICS_WINDOWS` windows over the record."""
-    size = min(b - a for a, b in spans)
-    chosen = np.linspace(0, len(spans) - 1, min(len(spans), STATISTICS_WINDOWS)).round().astype(int)
-    starts = [spans[place][0] for place in chosen]
-    windows = np.stack([prepared.signal[:, start : start + size] for start in starts])
-    take(len(starts))
-    _run(network, dense, windows, prepared)
-    take(0)
+    statistics: Statistics,
+) -> Tensor:
+    """Take the norms' statistics from ten-second windows; return the centres of these."""
+    size = min(stop - start for start, stop in spans)
+    starts = [start for start, _ in spans]
+    for first in range(0, len(starts), WINDOWS_AT_ONCE):
+        batch = starts[first : first + WINDOWS_AT_ONCE]
+        windows = np.stack([prepared.signal[:, start : start + size] for start in batch])
+        with statistics.take(len(batch)):
+            _run(network, dense, windows, prepared)
+    return torch.tensor(starts) + size // 2
 
 
 def _run(
@@ -218,6 +222,8 @@ def _pass(
     prepared: Prepared,
     rate_hz: float,
     chunk_s: float,
+    statistics: Statistics,
+    centres: Tensor,
 ) -> tuple[dict[str, Array], Tensor]:
     """Return dense logits and the trunk's deepest frames over the whole record, chunk by chunk."""
     samples = prepared.signal.shape[1]
@@ -228,9 +234,9 @@ def _pass(
     pieces: dict[str, list[Array]] = {name: [] for name in dense}
     frames: list[Tensor] = []
     for window in windows:
-        features, logits = _run(
-            network, dense, prepared.signal[None, :, window.start : window.stop], prepared
-        )
+        piece = prepared.signal[None, :, window.start : window.stop]
+        with statistics.of_piece(centres, window.start, piece.shape[-1]):
+            features, logits = _run(network, dense, piece, prepared)
         first, last = window.keep_start - window.start, window.keep_stop - window.start
         for name, made in logits.items():
             pieces[name].append(made[0, ..., first:last].numpy())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -12,11 +13,12 @@ from torch.nn import functional
 
 
 class RecordNorm(nn.Module):
-    """Group normalisation over a record's time, with statistics that can be kept.
+    """Group normalisation over a record's time, which long records can have window by window.
 
     Each record of a batch has its own mean and variance (Wu & He 2018), so that a record's answer
-    does not depend on its neighbours. A long record is read in pieces: its statistics are then
-    taken once from windows spread over it and kept, so that every piece is normalised alike.
+    does not depend on its neighbours. They are learnt on ten seconds. A longer record is normalised
+    as its own ten-second windows are, smoothly from one to the next: their statistics are taken
+    first, and then every piece of it is normalised by time, wherever it is cut.
     """
 
     def __init__(self, channels: int, groups: int = 8, eps: float = 1e-5) -> None:
@@ -27,51 +29,32 @@ class RecordNorm(nn.Module):
         self.shift = nn.Parameter(torch.zeros(channels))
         self.groups, self.eps = groups, eps
         self.windows = 0
-        self.kept: tuple[Tensor, Tensor] | None = None
+        self.taken: list[Tensor] = []
+        self.kept = torch.empty(0)
+        self.hats: Hats | None = None
 
     def forward(
         self, x: Float[Tensor, "batch channel frame"]
     ) -> Float[Tensor, "batch channel frame"]:
-        """Return x normalised by its own statistics, or by those that are kept."""
+        """Return x normalised by its own statistics, or by those taken for its time."""
+        if self.hats is not None:
+            near, weights = self.hats(x.shape[-1])
+            factor, offset = torch.einsum("wprc,wf->prcf", self.kept[near], weights)
+            normed: Tensor = x * factor + offset
+            return normed
         if self.windows:
-            self.kept = self._take(x)
-        if self.kept is None:
-            return functional.group_norm(x, self.groups, self.scale, self.shift, self.eps)
-        factor, offset = self.kept
-        if self.windows:
-            factor, offset = (part.repeat(self.windows, 1, 1) for part in self.kept)
-        return x * factor + offset
+            self.taken.append(self._take(x))
+        return functional.group_norm(x, self.groups, self.scale, self.shift, self.eps)
 
-    def _take(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return factor and offset (row, channel, 1) over windows; rows are leads or one record."""
-        windows, (rows, channels, _) = self.windows, x.shape
-        parts = x.reshape(windows, rows // windows, self.groups, -1)
-        variance, mean = torch.var_mean(parts, dim=(0, 3), correction=0)
-        per_channel = channels // self.groups
-        deviation = torch.rsqrt(variance + self.eps).repeat_interleave(per_channel, dim=1)
+    def _take(self, x: Tensor) -> Tensor:
+        """Return factor and offset (window, 2, row, channel); rows are one record or its leads."""
+        channels = x.shape[1]
+        parts = x.reshape(self.windows, -1, self.groups, x.shape[2] * channels // self.groups)
+        variance, mean = torch.var_mean(parts, dim=3, correction=0)
+        deviation = torch.rsqrt(variance + self.eps).repeat_interleave(channels // self.groups, 2)
         factor = self.scale * deviation
-        offset = self.shift - mean.repeat_interleave(per_channel, dim=1) * factor
-        return factor.unsqueeze(-1), offset.unsqueeze(-1)
-
-
-@contextmanager
-def keep_statistics(modules: Iterable[nn.Module]) -> Iterator[Callable[[int], None]]:
-    """Keep the statistics of all norms inside `modules` until the end of the block.
-
-    Yields `take(windows)`: after `take(n)` the modules' next pass, over n windows of one record,
-    sets the statistics; `take(0)` then keeps them for all later passes, each of one piece.
-    """
-    norms = [m for module in modules for m in module.modules() if isinstance(m, RecordNorm)]
-
-    def take(windows: int) -> None:
-        for norm in norms:
-            norm.windows = windows
-
-    try:
-        yield take
-    finally:
-        for norm in norms:
-            norm.windows, norm.kept = 0, None
+        offset = self.shift - mean.repeat_interleave(channels // self.groups, 2) * factor
+        return torch.stack([factor, offset], dim=1)
 
 
 def conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv1d:
@@ -104,3 +87,70 @@ class ResidualBlock(nn.Module):
 def halve(x: Float[Tensor, "batch channel frame"]) -> Float[Tensor, "batch channel half"]:
     """Return the larger of each pair of frames (max pooling by 2; an even number of frames)."""
     return torch.maximum(x[..., ::2], x[..., 1::2])
+
+
+Hats = Callable[[int], tuple[slice, Tensor]]
+"""Frames of a piece -> the windows near it, and their weights (window, frame)."""
+
+
+class Statistics:
+    """The statistics of one record's windows, in all norms of some modules.
+
+    Use `take` around the pass over each batch of windows, then `of_piece` around each piece.
+    """
+
+    def __init__(self, modules: Iterable[nn.Module]) -> None:
+        self.norms = [
+            m for module in modules for m in module.modules() if isinstance(m, RecordNorm)
+        ]
+
+    @contextmanager
+    def take(self, windows: int) -> Iterator[None]:
+        """Take the statistics of a pass over so many windows, all of one record."""
+        for norm in self.norms:
+            norm.windows = windows
+        try:
+            yield
+        finally:
+            for norm in self.norms:
+                norm.windows = 0
+
+    @contextmanager
+    def of_piece(self, centres: Tensor, start: int, samples: int) -> Iterator[None]:
+        """Normalise a piece by time; `centres` are those of the windows, all in samples."""
+        hats = _hats(centres, start, samples)
+        for norm in self.norms:
+            if norm.taken:
+                norm.kept, norm.taken = torch.cat(norm.taken), []
+            norm.hats = hats
+        try:
+            yield
+        finally:
+            for norm in self.norms:
+                norm.hats = None
+
+    def forget(self) -> None:
+        """Drop all that was taken."""
+        for norm in self.norms:
+            norm.taken, norm.kept = [], torch.empty(0)
+
+
+def _hats(centres: Tensor, start: int, samples: int) -> Hats:
+    """Return the function that weighs windows linearly between their centres."""
+    made: dict[int, tuple[slice, Tensor]] = {}
+
+    def hats(frames: int) -> tuple[slice, Tensor]:
+        if frames not in made:
+            step = 2 ** round(math.log2(samples / frames))
+            time = (start + step * torch.arange(frames)).clamp(int(centres[0]), int(centres[-1]))
+            place = torch.searchsorted(centres, time, right=True).clamp(1, len(centres) - 1)
+            before, after = centres[place - 1], centres[place]
+            share = (time - before) / (after - before)
+            first, last = int(place.min()) - 1, int(place.max()) + 1
+            weights = torch.zeros(last - first, frames)
+            weights.scatter_(0, (place - first)[None], share[None])
+            weights.scatter_(0, (place - 1 - first)[None], 1 - share[None])
+            made[frames] = slice(first, last), weights
+        return made[frames]
+
+    return hats

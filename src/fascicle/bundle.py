@@ -95,7 +95,7 @@ class Bundle:
         try:
             with torch.device("meta"):
                 network = new_network(self.recipe, self.tasks())
-        except (FascicleError, RuntimeError, ValueError) as error:
+        except (FascicleError, RuntimeError, ValueError, LookupError) as error:
             raise BadBundle(f"the recipe makes no network: {error}") from None
         wanted = {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
         found = {name: tuple(weight.shape) for name, weight in self.weights.items()}

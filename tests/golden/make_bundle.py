@@ -1,0 +1,71 @@
+"""Make the bundle that every later version must read, and what it answers.
+
+Run once, when a schema stands: python tests/golden/make_bundle.py
+A file that is there is never replaced: a new schema gets a new name.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from fascicle.bundle import SCHEMA, Bundle, new_network, save_bundle
+from fascicle.labels import superclasses
+from fascicle.predict import Model, predict
+from fascicle.recipe import parse_recipe
+from fascicle.synth import synthesize
+from fascicle.tasks import TASKS
+
+GOLDEN = Path(__file__).with_name(f"bundle_schema_{SCHEMA}.safetensors")
+RECIPE = {
+    "name": "golden",
+    "preprocessing": {"rate_hz": 125.0},
+    "backbone": {"filters": [8, 8], "decoder": [8], "skip": 8, "kernel": 3, "deep_blocks": 0},
+    "tasks": {"waves": {}, "beats": {}, "diagnosis": {"systems": ["PTB-XL superclass"]}},
+    "groups": [
+        {"source": "ptbxl", "tasks": ["diagnosis"], "folds": [1], "validate_folds": [8], "rows": 2},
+        {"source": "ludb", "tasks": ["waves", "beats"], "rows": 2},
+    ],
+}
+CARD = {
+    "trained_on": [{"source": "ptbxl", "folds": [1], "records": 10, "tasks": ["diagnosis"]}],
+    "validated_on": [{"source": "ptbxl", "folds": [8], "records": 10}],
+    "scores": [],
+    "note": "random weights",
+}
+
+
+def main() -> None:
+    if GOLDEN.exists():
+        sys.exit(f"{GOLDEN} is there already")
+    recipe = parse_recipe(RECIPE, "golden")
+    vocabularies = {name: TASKS[name].vocabulary for name in ("waves", "beats")}
+    blank = Bundle(recipe, {**vocabularies, "diagnosis": superclasses()}, {}, {}, {})
+    torch.manual_seed(1)
+    made = replace(
+        blank,
+        weights=new_network(recipe, blank.tasks()).state_dict(),
+        thresholds={"diagnosis": (0.1, 0.2, 0.3, 0.4, 0.5)},
+        temperatures={"diagnosis": (1.0, 1.5, 2.0, 0.5, 1.0)},
+        card=CARD,
+    )
+    bundle = save_bundle(made, GOLDEN, half=True)
+    model = Model(bundle)
+    record = synthesize("sinus", seed=2, duration_s=4.0)
+    arrays = predict(model.network, model.tasks, model.prepare(record), bundle)
+    expected = {
+        "weights_sha256": bundle.weights_sha256,
+        "answers": {
+            task: [float(array.mean()), float(array.std()), float(array.flat[0])]
+            for task, array in arrays.items()
+        },
+    }
+    GOLDEN.with_suffix(".json").write_text(json.dumps(expected, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fascicle.models.blocks import RecordNorm, ResidualBlock, conv, halve, keep_statistics
+from fascicle.models.blocks import RecordNorm, ResidualBlock, Statistics, conv, halve
 
 
 def _norm(channels: int = 4, groups: int = 2) -> RecordNorm:
@@ -62,56 +62,84 @@ def test_a_record_is_normalised_by_itself_alone() -> None:
     assert torch.equal(norm(x)[0], norm(changed)[0])
 
 
-def test_kept_statistics_are_those_of_the_pass_that_took_them() -> None:
-    norm, x = _norm(), 3 + 2 * torch.randn(1, 4, 60)
-    whole = norm(x)
-    with keep_statistics([norm]) as take:
-        take(1)
-        taking = norm(x)
-        take(0)
-        pieces = torch.cat([norm(x[..., :7]), norm(x[..., 7:50]), norm(x[..., 50:])], dim=-1)
-    assert torch.allclose(taking, whole, atol=1e-5)
-    assert torch.equal(pieces, taking)
+def test_taking_statistics_leaves_the_pass_as_it_is() -> None:
+    norm, x = _norm(), 3 + 2 * torch.randn(2, 4, 60)
+    statistics = Statistics([torch.nn.Sequential(norm)])  # norms are found at any depth
+    with statistics.take(2):
+        assert torch.equal(norm(x), _norm()(x))
+    assert norm.windows == 0
 
 
-def test_statistics_of_several_windows_are_taken_together() -> None:
-    norm, windows, piece = _norm(), torch.randn(3, 4, 20), 5 * torch.randn(1, 4, 9)
-    windows[1] += 4
-    with keep_statistics([norm]) as take:
-        take(3)
-        taken = norm(windows)
-        take(0)
-        later = norm(piece)
-    together = windows.transpose(0, 1).flatten(1)
-    assert np.allclose(taken[1], _by_hand(norm, windows[1], together), atol=1e-5)
-    assert np.allclose(later[0], _by_hand(norm, piece[0], together), atol=1e-5)
+def test_a_piece_is_normalised_by_its_time() -> None:
+    """At a window's centre by that window, between two by both, beyond the last by the last."""
+    norm, windows, piece = _norm(), torch.randn(3, 4, 20), 5 * torch.randn(1, 4, 40)
+    windows *= torch.tensor([1.0, 4.0, 9.0])[:, None, None]
+    statistics = Statistics([norm])
+    for part in (windows[:2], windows[2:]):  # as many passes as are needed
+        with statistics.take(len(part)):
+            norm(part)
+    with statistics.of_piece(torch.tensor([10, 20, 30]), 5, 40):
+        made = norm(piece)[0]
+    by = [_by_hand(norm, piece[0], window) for window in windows]
+    for time, shares in ((5, (1, 0, 0)), (10, (1, 0, 0)), (14, (0.6, 0.4, 0)), (20, (0, 1, 0)),
+                         (27, (0, 0.3, 0.7)), (30, (0, 0, 1)), (44, (0, 0, 1))):  # fmt: skip
+        frame = time - 5
+        expected = sum(share * one[:, frame] for share, one in zip(shares, by, strict=True))
+        assert np.allclose(made[:, frame], expected, atol=1e-4), time
+
+
+@pytest.mark.parametrize("step", [1, 2, 8])
+def test_frames_of_every_level_stand_at_their_time(step: int) -> None:
+    norm, windows, centres = _norm(), torch.randn(3, 4, 20), torch.tensor([100, 200, 300])
+    windows *= torch.tensor([1.0, 4.0, 9.0])[:, None, None]
+    fine = torch.ones(1, 4, 400)
+    statistics = Statistics([norm])
+    with statistics.take(3):
+        norm(windows)
+    with statistics.of_piece(centres, 0, 400):
+        finest, made = norm(fine), norm(fine[..., ::step])
+    assert torch.allclose(made, finest[..., ::step], atol=1e-6)
+
+
+def test_pieces_are_normalised_alike_wherever_they_are_cut() -> None:
+    norm, windows, x = _norm(), torch.randn(4, 4, 20), torch.randn(1, 4, 90)
+    centres = torch.tensor([10, 30, 50, 80])
+    statistics = Statistics([norm])
+    with statistics.take(4):
+        norm(windows)
+    with statistics.of_piece(centres, 0, 90):
+        whole = norm(x)
+    for start, stop in ((0, 7), (5, 60), (33, 34), (85, 90)):
+        with statistics.of_piece(centres, start, stop - start):
+            assert torch.allclose(norm(x[..., start:stop]), whole[..., start:stop], atol=1e-5)
 
 
 def test_each_lead_keeps_its_own_statistics() -> None:
     """Heads that see a row per lead: rows are (window, lead), the leads of a window together."""
     norm, leads = _norm(), torch.randn(2, 3, 4, 20) * torch.tensor([1.0, 5.0, 9.0])[:, None, None]
     piece = torch.randn(3, 4, 9)
-    with keep_statistics([norm]) as take:
-        take(2)
+    statistics = Statistics([norm])
+    with statistics.take(2):
         norm(leads.flatten(0, 1))
-        take(0)
+    with statistics.of_piece(torch.tensor([50, 90]), 0, 9):
         made = norm(piece)
     for lead in range(3):
-        source = leads[:, lead].transpose(0, 1).flatten(1)
-        assert np.allclose(made[lead], _by_hand(norm, piece[lead], source), atol=1e-5)
+        assert np.allclose(made[lead], _by_hand(norm, piece[lead], leads[0, lead]), atol=1e-4)
 
 
-def test_statistics_are_forgotten_at_the_end_even_of_a_failure() -> None:
-    norm, x, other = _norm(), torch.randn(1, 4, 60), 9 * torch.randn(1, 4, 60)
+def test_statistics_are_forgotten_even_after_a_failure() -> None:
+    norm, x, other = _norm(), torch.randn(2, 4, 60), 9 * torch.randn(1, 4, 60)
     fresh = norm(other)
-    nets = [torch.nn.Sequential(norm)]  # norms are found at any depth
-    with pytest.raises(KeyError), keep_statistics(nets) as take:  # noqa: PT012
-        take(1)
+    statistics = Statistics([norm])
+    with statistics.take(2):
         norm(x)
-        take(0)
+    with pytest.raises(KeyError), statistics.of_piece(torch.tensor([30, 90]), 0, 60):  # noqa: PT012
         assert not torch.equal(norm(other), fresh)
         raise KeyError
     assert torch.equal(norm(other), fresh)
+    statistics.forget()
+    assert norm.kept.numel() == 0
+    assert not norm.taken
     assert set(norm.state_dict()) == {"scale", "shift"}
 
 

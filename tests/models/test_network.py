@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fascicle.models.blocks import keep_statistics
+from fascicle.models.blocks import Statistics
 from fascicle.models.network import Network, build_network
 from fascicle.predict import HEAD_REACH
 from fascicle.record import LEAD_SETS, LEADS
@@ -82,19 +82,29 @@ def test_no_statistics_are_among_the_weights(small: Network) -> None:
     assert not list(small.buffers())
 
 
+def _take(network: Network, signal: Tensor) -> tuple[Statistics, Tensor]:
+    """Return the statistics of the four quarters of a record, and their centres."""
+    quarter = signal.shape[-1] // 4
+    windows = signal[0, :, : 4 * quarter].reshape(12, 4, quarter).transpose(0, 1)
+    statistics = Statistics([network.backbone, network.heads["waves"], network.heads["beats"]])
+    present, valid = torch.ones(4, 12, dtype=torch.bool), torch.full((4,), quarter)
+    with statistics.take(4):
+        _run(network, windows, present, valid, torch.zeros(4, 4))
+    return statistics, quarter // 2 + quarter * torch.arange(4)
+
+
 def test_a_distant_change_leaves_waves_and_beats_as_they_were_bit_for_bit(
     small: Network, inputs: Make
 ) -> None:
-    """Once a record's statistics are kept, time leaks no further than the reach."""
+    """Once a record's statistics are taken, time leaks no further than the reach."""
     signal, present, valid, covariates = inputs(1, 2600)
     edge = 1800
-    with keep_statistics([small]) as take:
-        take(1)
-        _run(small, signal, present, valid, covariates)
-        take(0)
+    statistics, centres = _take(small, signal)
+    with statistics.of_piece(centres, 0, 2600):
         before = _run(small, signal, present, valid, covariates)
         signal[..., edge:] *= -20
         after = _run(small, signal, present, valid, covariates)
+    statistics.forget()
     reach = small.reach_samples + HEAD_REACH
     assert 0 < reach < edge - 1000
     for task in ("waves", "beats"):
@@ -103,16 +113,17 @@ def test_a_distant_change_leaves_waves_and_beats_as_they_were_bit_for_bit(
         assert not torch.equal(old[..., edge - 50 : edge], new[..., edge - 50 : edge])
 
 
-def test_pieces_with_kept_statistics_equal_one_pass(small: Network, inputs: Make) -> None:
-    signal, present, valid, covariates = inputs(1, 3200)
-    whole = _run(small, signal, present, valid, covariates)
+def test_pieces_equal_one_pass(small: Network, inputs: Make) -> None:
+    signal, *rest = inputs(1, 3200)
     overlap, middle = 1024, 1600
-    with keep_statistics([small]) as take:
-        take(1)
-        _run(small, signal, present, valid, covariates)
-        take(0)
-        left = _run(small, signal[..., : middle + overlap], present, valid, covariates)
-        right = _run(small, signal[..., middle - overlap :], present, valid, covariates)
+    statistics, centres = _take(small, signal)
+    with statistics.of_piece(centres, 0, 3200):
+        whole = _run(small, signal, *rest)
+    with statistics.of_piece(centres, 0, middle + overlap):
+        left = _run(small, signal[..., : middle + overlap], *rest)
+    with statistics.of_piece(centres, middle - overlap, middle + overlap):
+        right = _run(small, signal[..., middle - overlap :], *rest)
+    statistics.forget()
     for task in ("waves", "beats"):
         glued = torch.cat([left[task][..., :middle], right[task][..., overlap:]], dim=-1)
         assert torch.allclose(glued, whole[task], atol=1e-4), task

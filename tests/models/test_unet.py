@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fascicle.models.blocks import keep_statistics
+from fascicle.models.blocks import Statistics
 from fascicle.models.unet import UNet, with_masks
 
 
@@ -58,15 +58,24 @@ def test_the_default_has_as_many_weights_as_its_shapes_say() -> None:
     assert counted == stem + encoder + deep + skips + up + decoder == 1_295_112
 
 
+def _take(backbone: UNet, signal: Tensor) -> tuple[Statistics, Tensor]:
+    """Return the statistics of the two halves of a record, and their centres."""
+    half = signal.shape[-1] // 2
+    statistics = Statistics([backbone])
+    with torch.no_grad(), statistics.take(2):
+        backbone(
+            torch.cat([signal[..., :half], signal[..., half : 2 * half]]),
+            torch.ones(2, 12, dtype=torch.bool),
+        )
+    return statistics, torch.tensor([half // 2, half + half // 2])
+
+
 def _gradient_support(backbone: UNet, samples: int, frame: int) -> tuple[int, int]:
     """Return how far before and after its sample one dense frame depends on the signal."""
-    signal = torch.randn(1, 12, samples, dtype=torch.float64, requires_grad=True)
+    signal = torch.randn(1, 12, samples, requires_grad=True)
     present = torch.ones(1, 12, dtype=torch.bool)
-    with keep_statistics([backbone]) as take:
-        take(1)
-        with torch.no_grad():
-            backbone(signal, present)
-        take(0)
+    statistics, centres = _take(backbone, signal.detach())
+    with statistics.of_piece(centres, 0, samples):
         dense = backbone(signal, present).dense
     (gradient,) = torch.autograd.grad(dense[0, :, frame].sum(), signal)
     touched = gradient.abs().sum((0, 1)).nonzero()[:, 0]
@@ -75,7 +84,7 @@ def _gradient_support(backbone: UNet, samples: int, frame: int) -> tuple[int, in
 
 def test_reach_is_a_true_bound_and_not_a_lavish_one() -> None:
     torch.manual_seed(0)
-    backbone = UNet().double().eval()
+    backbone = UNet().eval()
     backbone.requires_grad_(False)
     frames = (712, 713, 727, 728, 743)  # first, last and middle of a bottleneck frame
     found = [_gradient_support(backbone, 2880, frame) for frame in frames]
@@ -92,10 +101,8 @@ def test_with_kept_statistics_what_lies_beyond_the_reach_changes_nothing_at_all(
     edge = 1500
     changed = signal.clone()
     changed[..., edge:] = 7 * torch.randn(1, 12, 2000 - edge)
-    with torch.inference_mode(), keep_statistics([backbone]) as take:
-        take(1)
-        backbone(signal, present)
-        take(0)
+    statistics, centres = _take(backbone, signal)
+    with torch.no_grad(), statistics.of_piece(centres, 0, 2000):
         before, after = backbone(signal, present), backbone(changed, present)
     last = edge - backbone.reach_samples
     assert last > 1000

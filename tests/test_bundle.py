@@ -21,9 +21,10 @@ from torch import Tensor
 
 from fascicle import bundle as module
 from fascicle.bundle import Bundle, new_network, read_bundle, save_bundle
+from fascicle.data.batch import encode_covariates
 from fascicle.errors import BadBundle, BadRequest
 from fascicle.labels import Term, Vocabulary, superclasses
-from fascicle.predict import Model, predict
+from fascicle.predict import Model, Prepared, predict
 from fascicle.recipe import parse_recipe
 from fascicle.synth import synthesize
 from fascicle.tasks import TASKS
@@ -393,6 +394,11 @@ def test_the_first_schema_is_read_forever() -> None:
     golden = read_bundle(GOLDEN)
     expected = json.loads(GOLDEN.with_suffix(".json").read_text())
     assert golden.weights_sha256 == expected["weights_sha256"]
-    for task, array in answers(golden).items():
+    clock = np.arange(500) / 125
+    signal = 0.5 * np.sin(2 * np.pi * np.outer(np.arange(1, 13), clock)).astype(np.float32)
+    sines = Prepared(signal, np.ones(12, dtype=np.bool_), encode_covariates(60, "F"))
+    arrays = predict(golden.network(), golden.tasks(), sines, golden)
+    assert set(arrays) == set(expected["answers"])
+    for task, array in arrays.items():
         found = [float(array.mean()), float(array.std()), float(array.flat[0])]
         assert found == pytest.approx(expected["answers"][task], abs=1e-4), task

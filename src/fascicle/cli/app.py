@@ -117,12 +117,17 @@ def train(
         list[str] | None,
         typer.Option("--set", help='Change the recipe, such as "training.steps=100".'),
     ] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option(help="Development bundle: take its classes, thresholds and temperatures."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
     threads: Annotated[int, typer.Option(help="Threads; 0 leaves it to torch.", min=0)] = 0,
 ) -> None:
     """Train a bundle from a recipe. Several processes: torchrun -m fascicle train ..."""
     from fascicle.cli.training import train_command
 
-    train_command(recipe, out, data_dir, packs, resume, tuple(change or ()), threads)
+    train_command(recipe, out, data_dir, packs, resume, tuple(change or ()), threads, device, like)
 
 
 @app.command()

@@ -32,14 +32,17 @@ def train_command(
     changes: Sequence[str],
     threads: int,
     device: str = "auto",
+    like: Path | None = None,
 ) -> None:
     """Train a recipe with a progress bar and print where the bundle is."""
     import torch
 
+    from fascicle.bundle import read_bundle
     from fascicle.recipe import read_recipe
     from fascicle.train.run import train_recipe
 
     recipe = read_recipe(recipe_path, changes)
+    followed = None if like is None else read_bundle(like)
     if threads:
         torch.set_num_threads(threads)
     first = os.environ.get("RANK", "0") == "0"  # torchrun numbers its processes
@@ -66,6 +69,7 @@ def train_command(
             packs_folder(packs),
             out,
             resume=resume,
+            like=followed,
             device=device,
             packing=lambda shards, title: progress.track(list(shards), description=title),
             progress=show,
@@ -185,9 +189,20 @@ def info_command(bundle: Path | None, as_json: bool) -> None:
         )
     if "note" in found.card:
         console.print(found.card["note"])
-    for result in found.card.get("scores", []):
-        from fascicle.evaluate import HEADLINES
+    _print_results(found.card.get("scores", []))
+    if "development" in found.card:
+        run = found.card["development"]
+        console.print(
+            "Scores of its development run: the same recipe without the records that test it; "
+            f"weights {run['weights_sha256'][:12]}"
+        )
+        _print_results(run["scores"])
 
+
+def _print_results(results: Sequence[Mapping[str, Any]]) -> None:
+    from fascicle.evaluate import HEADLINES
+
+    for result in results:
         _print_scores(result, HEADLINES)
         _print_groups(result)
 

@@ -54,6 +54,7 @@ def train_recipe(
     folder: Path,
     *,
     resume: bool = False,
+    like: Bundle | None = None,
     device: str = "auto",
     packing: Progress = no_progress,
     progress: Callable[[int, int, Mapping[str, float]], None] = lambda *_: None,
@@ -70,6 +71,10 @@ def train_recipe(
         Where log, checkpoint and bundle go; several processes must see the same one.
     resume
         Go on from the folder's checkpoint.
+    like
+        The bundle of a development run: its classes, temperatures and thresholds are taken, and
+        its scores stand in the new card. So a net is refitted on all records, its own tests among
+        them, with thresholds that were fitted out of fold.
     device
         "auto", "cpu", "cuda" or "cuda:1".
     packing, progress
@@ -92,8 +97,10 @@ def train_recipe(
             if place.rank == 0:
                 _claim(folder, recipe)
             groups, held = open_groups(recipe, data_dir, packs_dir, packing)
-        tasks = make_tasks(recipe, groups)
+        tasks = make_tasks(recipe, groups) if like is None else like.tasks()
         _check_choice(recipe, held)
+        if set(tasks) != set(recipe.tasks):
+            raise BadRecipe(f"the bundle to follow has {', '.join(tasks)}, not the recipe's tasks")
         blank = Bundle(recipe, {n: t.vocabulary for n, t in tasks.items()}, {}, {}, {})
         header = {
             "recipe": recipe.model_dump(mode="json"),
@@ -116,7 +123,8 @@ def train_recipe(
                 bundle = replace(
                     blank, weights=weights.state_dict(), card=_card(recipe, groups, held)
                 )
-                save_bundle(calibrate(bundle, weights, held), path)
+                fitted = calibrate(bundle, weights, held) if like is None else follow(bundle, like)
+                save_bundle(fitted, path)
     return path
 
 
@@ -244,6 +252,16 @@ def calibrate(bundle: Bundle, network: Network, held: Held) -> Bundle:
         thresholds={**bundle.thresholds, "diagnosis": tuple(map(float, thresholds))},
         card={**bundle.card, "calibration": calibration},
     )
+
+
+def follow(bundle: Bundle, like: Bundle) -> Bundle:
+    """Return the bundle with the calibration of a development run, whose card it names."""
+    development = {
+        "weights_sha256": like.weights_sha256,
+        **{key: like.card[key] for key in ("trained_on", "validated_on", "scores")},
+    }
+    card = {**bundle.card, "calibration": like.card["calibration"], "development": development}
+    return replace(bundle, temperatures=like.temperatures, thresholds=like.thresholds, card=card)
 
 
 def _check_folder(folder: Path, recipe: Recipe, resume: bool) -> None:

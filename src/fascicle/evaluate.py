@@ -20,7 +20,7 @@ from fascicle.errors import BadRequest
 from fascicle.predict import Model, choose_leads, outcome, predict
 from fascicle.record import Record
 from fascicle.signal.quality import assess
-from fascicle.tasks import Outcome, Resampling, Task
+from fascicle.tasks import Outcome, Resampling, Task, is_labelled
 
 Progress = Callable[[Sequence[Item]], Iterable[Item]]
 Scores = dict[str, float | None]
@@ -128,7 +128,7 @@ def score(
     scores: dict[str, float] = {}
     groups: dict[str, dict[str, float]] = {}
     for task in tasks:
-        labelled = [case for case in cases if _is_labelled(case.reference, task)]
+        labelled = [case for case in cases if is_labelled(case.reference, task)]
         if labelled:
             scores |= _score(task, labelled, resamples, seed)
             for name, members in _groups(labelled).items():
@@ -179,12 +179,6 @@ def _items(source: str, data_dir: Path, folds: Sequence[int] | None) -> list[Ite
         there = sorted({item.fold for item in items})
         raise BadRequest(f"{source} has no record in folds {folds}; it has the folds {there}")
     return chosen
-
-
-def _is_labelled(record: Record, task: Task) -> bool:
-    if task.resolution == "record":
-        return any(system in record.labels for system in task.vocabulary.systems)
-    return task.name in record.annotated
 
 
 def _score(task: Task, cases: Sequence[Case], resamples: int, seed: int) -> dict[str, float]:

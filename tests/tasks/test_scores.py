@@ -12,7 +12,7 @@ from fascicle.labels import Term, Vocabulary, aami_classes
 from fascicle.metrics.beats import aami_scores, confusion, detection_scores, match_beats
 from fascicle.metrics.classification import auprc, auroc
 from fascicle.metrics.waves import annotated_span, boundary_counts, wave_scores
-from fascicle.record import BEAT_KINDS, Beat, Wave, WaveKind
+from fascicle.record import BEAT_KINDS, Beat, Rhythm, Wave, WaveKind
 from fascicle.tasks import TASKS
 from fascicle.tasks.scores import (
     Outcome,
@@ -32,6 +32,8 @@ class Known:
     waves: tuple[Wave, ...] = ()
     beats: tuple[Beat, ...] = ()
     labels: dict[str, frozenset[str]] = field(default_factory=dict)
+    rhythms: tuple[Rhythm, ...] = ()
+    annotated: frozenset[str] = frozenset()
 
 
 SPANS: tuple[tuple[WaveKind, float, float], ...] = (
@@ -138,6 +140,17 @@ def test_beat_scores_are_those_of_the_metrics_room() -> None:
         assert scores[f"beats.{key}"] == pytest.approx(float(value), nan_ok=True), key
     assert 0 < scores["beats.V.f1"] < 1
     assert set(BEAT_KINDS) == {key.split(".")[1] for key in scores if key.count(".") == 2}
+
+
+def test_ventricular_flutter_is_not_scored() -> None:
+    spans = (Rhythm(0.0, 2.5, "N"), Rhythm(2.5, 4.5, "VFL"), Rhythm(4.5, 9.0, "VT"))
+    reference = [Known(beats=(*_beats("NN"), Beat(5.0, "V")), rhythms=spans)]
+    outcomes = [Outcome(beats=_beats("NNVVVV"))]  # 1, 2, then 3 and 4 in the flutter, 5, 6
+    scores = score_beats(reference, outcomes, aami_classes())
+    assert scores["beats.sensitivity"] == 1
+    assert scores["beats.ppv"] == pytest.approx(3 / 4)
+    without = score_beats([replace(reference[0], rhythms=())], outcomes, aami_classes())
+    assert without["beats.ppv"] == pytest.approx(3 / 6)
 
 
 def test_a_record_without_beats_adds_false_ones() -> None:

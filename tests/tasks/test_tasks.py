@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from fascicle.tasks import (
     Task,
     aim_of,
     beat_probabilities,
+    is_labelled,
     make_task,
     sigmoid,
     softmax,
@@ -130,3 +132,15 @@ def test_activations_equal_torch() -> None:
     beats = beat_probabilities(logits)
     assert np.allclose(beats[:, :1], torch.sigmoid(tensor[:, :1]), atol=1e-6)
     assert np.allclose(beats[:, 1:], torch.softmax(tensor[:, 1:], dim=1), atol=1e-6)
+
+
+def test_a_record_is_scored_for_what_it_says() -> None:
+    entry = _entry()
+    assert is_labelled(entry, TASKS["waves"])
+    assert is_labelled(entry, TASKS["beats"])
+    assert not is_labelled(replace(entry, annotated=frozenset({"waves"})), TASKS["beats"])
+    diagnosis = make_task("diagnosis", Vocabulary((Term("SCP-ECG", "NORM", "normal"),)))
+    assert is_labelled(entry, diagnosis)
+    assert is_labelled(replace(entry, labels={"SCP-ECG": frozenset()}), diagnosis)
+    assert not is_labelled(replace(entry, labels={"SNOMED-CT": frozenset({"1"})}), diagnosis)
+    assert not is_labelled(replace(entry, labels={}), diagnosis)

@@ -28,7 +28,16 @@ from fascicle.tasks.scores import (
     score_waves,
 )
 
-__all__ = ["TASKS", "Annotated", "Outcome", "Resampling", "Task", "aim_of", "make_task"]
+__all__ = [
+    "TASKS",
+    "Annotated",
+    "Outcome",
+    "Resampling",
+    "Task",
+    "aim_of",
+    "is_labelled",
+    "make_task",
+]
 
 Array = NDArray[np.float32]
 Score = Callable[
@@ -150,6 +159,13 @@ def make_task(name: str, vocabulary: Vocabulary | None = None) -> Task:
     if not vocabulary:
         raise BadRequest(f"the task {name} needs classes: its recipe names no code systems")
     return replace(task, vocabulary=vocabulary, parts=len(vocabulary))
+
+
+def is_labelled(reference: Annotated, task: Task) -> bool:
+    """Return whether a record says what the task asks, so that it can be scored."""
+    if task.resolution == "record":
+        return any(system in reference.labels for system in task.vocabulary.systems)
+    return task.name in reference.annotated
 
 
 def aim_of(task: Task) -> Aim:

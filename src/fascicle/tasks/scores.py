@@ -32,11 +32,13 @@ from fascicle.metrics.waves import (
     tally,
     tally_scores,
 )
-from fascicle.record import WAVE_KINDS, Beat, Wave
+from fascicle.record import WAVE_KINDS, Beat, Rhythm, Wave
 
 Floats = NDArray[np.float64]
 TOLERANCES_S = (0.150, 0.040)
 DICE_RATE_HZ = 500.0
+WITHOUT_BEATS = frozenset({"VFL"})
+"""Rhythms in which MIT-BIH marks no beats: EC57 leaves ventricular flutter out."""
 
 
 class Annotated(Protocol):
@@ -47,7 +49,11 @@ class Annotated(Protocol):
     @property
     def beats(self) -> tuple[Beat, ...]: ...  # noqa: D102
     @property
+    def rhythms(self) -> tuple[Rhythm, ...]: ...  # noqa: D102
+    @property
     def labels(self) -> Mapping[str, frozenset[str]]: ...  # noqa: D102
+    @property
+    def annotated(self) -> frozenset[str]: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +141,20 @@ def score_beats(
     vocabulary: Vocabulary,
     resampling: Resampling | None = None,
 ) -> dict[str, float]:
-    """Return R-peak sensitivity, PPV and F1 within 150 ms, and AAMI scores, whole records."""
+    """Return R-peak sensitivity, PPV and F1 within 150 ms, and AAMI scores, whole records.
+
+    Ventricular flutter is not scored: its waves are no beats.
+    """
     del vocabulary
-    tables = [_beat_table(r.beats, o.beats) for r, o in zip(references, outcomes, strict=True)]
+    tables = [_beat_table(r, o.beats) for r, o in zip(references, outcomes, strict=True)]
     return _with_limits("beats", _beat_measures, np.stack(tables).astype(np.float64), resampling)
 
 
-def _beat_table(reference: Sequence[Beat], estimate: Sequence[Beat]) -> NDArray[np.int64]:
-    match = match_beats([b.time_s for b in reference], [b.time_s for b in estimate])
-    return confusion([b.kind for b in reference], [b.kind for b in estimate], match)
+def _beat_table(reference: Annotated, estimate: Sequence[Beat]) -> NDArray[np.int64]:
+    skip = [(r.start_s, r.end_s) for r in reference.rhythms if r.kind in WITHOUT_BEATS]
+    beats = reference.beats
+    match = match_beats([b.time_s for b in beats], [b.time_s for b in estimate], skip=skip)
+    return confusion([b.kind for b in beats], [b.kind for b in estimate], match)
 
 
 def _beat_measures(tables: Floats) -> dict[str, Floats]:

@@ -33,7 +33,7 @@ from fascicle.models.network import Network
 from fascicle.predict import Prepared, outcome, predict
 from fascicle.recipe import GroupRecipe, Recipe, parse_recipe
 from fascicle.record import LEADS
-from fascicle.tasks import Outcome, Task, aim_of, make_task
+from fascicle.tasks import Outcome, Task, aim_of, is_labelled, make_task
 from fascicle.train import parallel
 from fascicle.train.loop import BEST, CHECKPOINT, Plan, train
 
@@ -208,7 +208,11 @@ def watch(
         wanted = {name: tasks[name] for name in settings.tasks}
         found = find_all(network, tasks, pack, entries, bundle)
         for task in wanted.values():
-            value = task.score(entries, found, task.vocabulary, None).get(task.monitor)
+            rows = [row for row, entry in enumerate(entries) if is_labelled(entry, task)]
+            if not rows:
+                continue
+            known, seen = [entries[row] for row in rows], [found[row] for row in rows]
+            value = task.score(known, seen, task.vocabulary, None).get(task.monitor)
             if value is not None and np.isfinite(value):
                 scores[f"{settings.source}.{task.monitor}"] = value
     return {**scores, "monitor": float(np.mean(list(scores.values())))} if scores else {}

@@ -141,7 +141,7 @@ def _hats(centres: Tensor, start: int, samples: int) -> Hats:
 
     def hats(frames: int) -> tuple[slice, Tensor]:
         if frames not in made:
-            step = 2 ** round(math.log2(samples / frames))
+            step = 2 ** math.ceil(math.log2(samples / frames) - 1e-9)
             time = (start + step * torch.arange(frames)).clamp(int(centres[0]), int(centres[-1]))
             place = torch.searchsorted(centres, time, right=True).clamp(1, len(centres) - 1)
             before, after = centres[place - 1], centres[place]

@@ -6,10 +6,7 @@ import fascicle
 from fascicle.report import summarize
 from fascicle.synth import synthesize
 
-if len(sys.argv) > 1:
-    record = fascicle.read(sys.argv[1])
-else:
-    record = synthesize("avb1", seed=1)  # a synthetic ECG with first-degree AV block
-
+# Without a file: a synthetic ECG with first-degree AV block.
+record = fascicle.read(sys.argv[1]) if len(sys.argv) > 1 else synthesize("avb1", seed=1)
 findings = fascicle.load().analyze(record)
 print(summarize(findings))

@@ -43,9 +43,9 @@ HEADLINES = (
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One record: whose it is, what is known of it (its signal left out), what was found."""
+    """One record: which it is, what is known of it (its signal left out), what was found."""
 
-    patient: str
+    item: Item
     reference: Record
     found: Outcome
 
@@ -86,13 +86,13 @@ def evaluate(
     return {
         "schema": "fascicle/scores/1",
         "source": source,
-        "folds": None if folds is None else list(folds),
+        "folds": None if folds is None else sorted(set(folds)),
         "lead_set": lead_set,
         "records": len(cases),
-        "patients": len({case.patient for case in cases}),
+        "patients": len({case.item.patient for case in cases}),
         "resamples": resamples,
         "seed": seed,
-        "seen_in_training": _seen(model.bundle, source, folds),
+        "seen_in_training": _seen(model.bundle, source, [case.item for case in cases]),
         "bundle": {"name": model.bundle.info.name, "weights_sha256": model.bundle.weights_sha256},
         "fascicle": version("fascicle"),
         "commit": _commit(),
@@ -117,7 +117,7 @@ def collect(
         prepared = model.prepare(record, assess(record))
         arrays = predict(model.network, model.tasks, prepared, model.bundle)
         found = outcome(prepared, arrays, model.bundle)
-        cases.append(Case(item.patient, replace(record, signal=record.signal[:, :0].copy()), found))
+        cases.append(Case(item, replace(record, signal=record.signal[:, :0].copy()), found))
     return cases
 
 
@@ -134,7 +134,8 @@ def score(
             for name, members in _groups(labelled).items():
                 found = _score(task, members, 0, seed)
                 part = {key: found[key] for key in HEADLINES if key in found}
-                groups.setdefault(name, {"records": float(len(members))}).update(part)
+                groups.setdefault(name, {"records": 0.0}).update(part)
+                groups[name]["records"] = max(groups[name]["records"], float(len(members)))
     return _plain(scores), {name: _plain(part) for name, part in groups.items()}
 
 
@@ -184,7 +185,7 @@ def _items(source: str, data_dir: Path, folds: Sequence[int] | None) -> list[Ite
 def _score(task: Task, cases: Sequence[Case], resamples: int, seed: int) -> dict[str, float]:
     resampling = None
     if resamples:
-        resampling = Resampling([case.patient for case in cases], resamples, seed)
+        resampling = Resampling([case.item.patient for case in cases], resamples, seed)
     references = [case.reference for case in cases]
     return task.score(references, [case.found for case in cases], task.vocabulary, resampling)
 
@@ -201,14 +202,27 @@ def _groups(cases: Sequence[Case]) -> dict[str, list[Case]]:
     return {name: members for name, members in groups.items() if len(members) >= 10}
 
 
-def _seen(bundle: Bundle, source: str, folds: Sequence[int] | None) -> bool:
-    """Return whether the bundle was trained on records of these folds."""
+def _seen(bundle: Bundle, source: str, items: Sequence[Item]) -> bool:
+    """Return whether one of these records may have taught the bundle.
+
+    The sets of the challenges hold records of others, so that a record counts for the set that its
+    key names; only within one source do folds tell records apart.
+    """
     for part in bundle.card.get("trained_on", []):
+        sets = part.get("sets", [part["source"].removesuffix("100")])
+        shared = [item for item in items if item.key.partition("/")[0] in sets]
         if part["source"].removesuffix("100") == source.removesuffix("100"):
-            trained = part["folds"]
-            if trained is None or folds is None or set(trained) & set(folds):
-                return True
+            held = _validated(bundle, part["source"]) if part["folds"] is None else ()
+            shared = [i for i in shared if i.fold in (part["folds"] or (i.fold,))]
+            shared = [item for item in shared if item.fold not in held]
+        if shared:
+            return True
     return False
+
+
+def _validated(bundle: Bundle, source: str) -> tuple[int, ...]:
+    parts = bundle.card.get("validated_on", [])
+    return tuple(fold for part in parts if part["source"] == source for fold in part["folds"])
 
 
 def _commit() -> str | None:

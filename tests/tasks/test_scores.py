@@ -267,6 +267,7 @@ def test_limits_bracket_each_value() -> None:
     by_record = Resampling(range(60), 200, 1)
     scores = score_diagnoses(reference, outcomes, CLASSES, by_record)
     names = ["SCP-ECG.macro.auroc", "SCP-ECG.NORM.auprc", "SNOMED-CT.164889003.auroc"]
+    names += ["SCP-ECG.macro.f1", "SCP-ECG.NORM.f1", "SNOMED-CT.164889003.f1"]
     _limits_bracket(scores, [f"diagnosis.{name}" for name in names])
 
 

@@ -7,7 +7,7 @@ Names are "task.measure"; with a `Resampling`, each has ".low" and ".high", the 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -170,8 +170,8 @@ def score_diagnoses(
     """Return AUROC, AUPRC and F1 of each class ("diagnosis.SCP-ECG.AFIB.auroc"), macro by system.
 
     A system's classes without a positive or without a negative leave its average;
-    "diagnosis.SYSTEM.macro.classes" counts those that stay. "diagnosis.macro.auroc" is the mean
-    over the systems that have such a class.
+    "diagnosis.SYSTEM.macro.classes" counts those that stay. "diagnosis.macro.auroc", what a
+    training watches, is the mean over the systems that have such a class; it has no limits.
     """
     if len(references) != len(outcomes):
         raise ValueError(f"{len(references)} records but {len(outcomes)} outcomes")
@@ -190,9 +190,9 @@ def score_diagnoses(
             found = _rank(labels[part], scores[part], decisions[part], known[part], codes)
             if resampling is not None:
                 groups = [resampling.groups[row] for row in rows.tolist()]
-                found |= _rank_limits(
-                    labels[part], scores[part], known[part], codes, groups, resampling
-                )
+                drawn = replace(resampling, groups=groups)
+                found |= _rank_limits(labels[part], scores[part], known[part], codes, drawn)
+                found |= _f1_limits(labels[part], decisions[part], known[part], codes, drawn)
             named |= {f"diagnosis.{system}.{key}": value for key, value in found.items()}
     averages = [
         named[f"diagnosis.{system}.macro.auroc"]
@@ -231,7 +231,6 @@ def _rank_limits(
     scores: Floats,
     known: NDArray[np.bool_],
     codes: Sequence[str],
-    groups: Sequence[Hashable],
     resampling: Resampling,
 ) -> dict[str, float]:
     found: dict[str, float] = {}
@@ -240,7 +239,7 @@ def _rank_limits(
             measure,
             labels,
             scores,
-            groups,
+            resampling.groups,
             known=known,
             resamples=resampling.resamples,
             rng=np.random.default_rng(resampling.seed),
@@ -250,6 +249,34 @@ def _rank_limits(
         for place, code in enumerate(codes):
             found[f"{code}.{measure}.low"] = float(limits.low[place])
             found[f"{code}.{measure}.high"] = float(limits.high[place])
+    return found
+
+
+def _f1_limits(
+    labels: NDArray[np.bool_],
+    decisions: NDArray[np.bool_],
+    known: NDArray[np.bool_],
+    codes: Sequence[str],
+    resampling: Resampling,
+) -> dict[str, float]:
+    cells = (labels & decisions, ~labels & decisions, labels & ~decisions, ~labels & ~decisions)
+    counts = np.stack([cell & known for cell in cells], axis=-1).astype(np.float64)
+
+    def measures(sums: Floats) -> Floats:
+        values = count_scores(sums)["f1"]
+        return np.concatenate([macro(values)[..., np.newaxis], values], axis=-1)
+
+    low, high = sums_interval(
+        measures,
+        counts,
+        resampling.groups,
+        resamples=resampling.resamples,
+        rng=np.random.default_rng(resampling.seed),
+    )
+    found: dict[str, float] = {}
+    for place, code in enumerate(("macro", *codes)):
+        found[f"{code}.f1.low"] = float(low[place])
+        found[f"{code}.f1.high"] = float(high[place])
     return found
 
 

@@ -307,6 +307,7 @@ def _card(recipe: Recipe, groups: Sequence[Group], held: Held) -> dict[str, Any]
                 "source": settings.source,
                 "folds": settings.folds and list(settings.folds),
                 "records": len(group.entries),
+                "sets": sorted({entry.key.partition("/")[0] for entry in group.entries}),
                 "tasks": list(group.tasks),
             }
             for settings, group in zip(recipe.groups, groups, strict=True)

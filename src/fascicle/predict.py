@@ -100,7 +100,6 @@ class Model:
             raise BadRequest(
                 f"{record.name}: no usable standard lead among {', '.join(record.leads)}"
             )
-        ready = np.zeros((len(LEADS), 0), dtype=np.float32)
         used = prepare(signal[present], record.rate_hz, self.bundle.recipe.preprocessing)
         ready = np.zeros((len(LEADS), used.shape[1]), dtype=np.float32)
         ready[present] = used
@@ -146,18 +145,15 @@ def predict(
 
     Diagnoses of records longer than 15 s are the mean of the logits over ten-second windows.
     """
-    logits = _logits(network, prepared, bundle.recipe.preprocessing.rate_hz, chunk_s)
-    arrays = {}
+    found = _logits(network, prepared, bundle.recipe.preprocessing.rate_hz, chunk_s)
     for name, task in tasks.items():
         temperatures = bundle.temperatures.get(name)
         if task.resolution == "record" and temperatures:
-            values = apply_temperature(
-                logits[name][None].astype(np.float64), np.asarray(temperatures)
-            )
-            arrays[name] = values[0]
+            logits = found[name][None].astype(np.float64)
+            found[name] = apply_temperature(logits, np.asarray(temperatures))[0]
         else:
-            arrays[name] = task.activate(logits[name])
-    return arrays
+            found[name] = task.activate(found[name])
+    return found
 
 
 @torch.inference_mode()
@@ -231,7 +227,7 @@ def _pass(
     overlap = 2 * frame * -(-(network.reach_samples + HEAD_REACH) // frame)
     chunk = max(frame * round(chunk_s * rate_hz / frame), 2 * overlap)
     windows = cut(samples, chunk, overlap) if samples > chunk else cut(samples, samples, 0)
-    pieces: dict[str, list[Array]] = {name: [] for name in dense}
+    found: dict[str, Array] = {}
     frames: list[Tensor] = []
     for window in windows:
         piece = prepared.signal[None, :, window.start : window.stop]
@@ -239,9 +235,10 @@ def _pass(
             features, logits = _run(network, dense, piece, prepared)
         first, last = window.keep_start - window.start, window.keep_stop - window.start
         for name, made in logits.items():
-            pieces[name].append(made[0, ..., first:last].numpy())
+            if name not in found:
+                found[name] = np.empty((*made.shape[1:-1], samples), dtype=np.float32)
+            found[name][..., window.keep_start : window.keep_stop] = made[0, ..., first:last]
         frames.append(features.frames[..., first // frame : -(-last // frame)])
-    found = {name: np.concatenate(parts, axis=-1) for name, parts in pieces.items()}
     return found, torch.cat(frames, dim=-1)
 
 

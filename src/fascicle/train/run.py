@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -111,11 +112,11 @@ def train_recipe(
 
         def monitor(average: nn.Module) -> dict[str, float]:
             assert isinstance(average, Network)
-            return watch(average.eval(), tasks, held, blank)
+            return watch(copy.deepcopy(average).cpu().eval(), tasks, held, blank)
 
         torch.manual_seed(recipe.seed)
         network = new_network(recipe, tasks)
-        weights = train(network, plan, monitor, resume=resume, progress=progress)
+        weights = train(network, plan, monitor, resume=resume, progress=progress).cpu()
         path = folder / "bundle.safetensors"
         with parallel.first_alone(place):
             if place.rank == 0:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -145,3 +146,21 @@ def test_each_process_of_a_machine_has_its_gpu(monkeypatch: pytest.MonkeyPatch) 
     assert choose_device("cuda:0") == torch.device("cuda", 0)
     with pytest.raises(BadRequest, match="no GPU 2: torch sees 2"):
         choose_device("cuda:2")
+
+
+def test_every_tensor_of_a_batch_moves(
+    make_recipe: Callable[..., Recipe], packs: Path, tmp_path: Path
+) -> None:
+    recipe = make_recipe()
+    groups, _ = open_groups(recipe, packs, packs)
+    tasks = make_tasks(recipe, groups)
+    aims = {name: aim_of(task) for name, task in tasks.items()}
+    place = Place(device=torch.device("meta"))
+    _, batch = next(_batches(Plan(recipe, tasks, aims, groups, tmp_path, {}, place), 0))
+    kinds = set()
+    for field in fields(batch):
+        value = getattr(batch, field.name)
+        parts = list(value.values()) if isinstance(value, dict) else [value]
+        kinds |= {part.device.type for part in parts if isinstance(part, torch.Tensor)}
+        assert len(parts) == (3 if isinstance(value, dict) else 1)
+    assert kinds == {"meta"}

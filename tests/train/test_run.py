@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from fascicle.bundle import read_bundle
+from fascicle.bundle import Bundle, read_bundle
 from fascicle.errors import BadData, BadRecipe
 from fascicle.recipe import Recipe
 from fascicle.train import run
@@ -271,3 +272,68 @@ def test_bf16_trains_the_same_net_nearly(
     assert lines[0] != lines[1]
     for task in ("waves", "beats", "diagnosis"):
         assert lines[0][task] == pytest.approx(lines[1][task], rel=0.03)
+
+
+def test_a_refit_follows_its_development_run(
+    trained: Path, make_recipe: MakeRecipe, packs: Path, tmp_path: Path
+) -> None:
+    like = read_bundle(trained / "bundle.safetensors")
+    every = make_recipe([{**GROUP, "folds": list(range(10))}], steps=1)
+    bundle = read_bundle(train(every, packs, tmp_path, like=like))
+    assert bundle.vocabularies == like.vocabularies
+    assert bundle.thresholds == like.thresholds
+    assert bundle.temperatures == like.temperatures
+    assert bundle.card["calibration"] == like.card["calibration"]
+    assert bundle.card["development"]["weights_sha256"] == like.weights_sha256
+    assert bundle.card["development"]["trained_on"] == like.card["trained_on"]
+    assert bundle.card["trained_on"][0]["records"] == 30
+    assert bundle.card["scores"] == []
+    assert bundle.weights_sha256 != like.weights_sha256
+
+
+def test_a_refit_of_other_tasks_is_refused(
+    trained: Path, packs: Path, tmp_path: Path, short: Recipe
+) -> None:
+    like = read_bundle(trained / "bundle.safetensors")
+    tasks = {"beats": short.tasks["beats"]}
+    groups = (short.groups[0].model_copy(update={"tasks": ("beats",)}),)
+    beats = short.model_copy(update={"tasks": tasks, "groups": groups})
+    with pytest.raises(BadRecipe, match="waves, beats, diagnosis, not the recipe's tasks"):
+        train(beats, packs, tmp_path, like=like)
+
+
+def test_a_development_run_without_diagnoses_has_no_calibration(
+    packs: Path, tmp_path: Path, short: Recipe
+) -> None:
+    tasks = {"beats": short.tasks["beats"]}
+    groups = (short.groups[0].model_copy(update={"tasks": ("beats",)}),)
+    beats = short.model_copy(update={"tasks": tasks, "groups": groups})
+    first = read_bundle(train(beats, packs, tmp_path / "first"))
+    assert "calibration" not in first.card
+    second = read_bundle(train(beats, packs, tmp_path / "second", like=first))
+    assert "calibration" not in second.card
+    assert same_weights(first, second)
+
+
+def same_weights(one: Bundle, two: Bundle) -> bool:
+    return one.weights_sha256 == two.weights_sha256
+
+
+def test_validation_scores_a_task_only_where_it_is_annotated(
+    trained: Path, short: Recipe, packs: Path
+) -> None:
+    bundle = read_bundle(trained / "bundle.safetensors")
+    _, held = run.open_groups(short, packs, packs)
+    ((settings, pack, entries),) = held
+    known = run.watch(bundle.network(), bundle.tasks(), held, bundle)
+    assert set(known) == {
+        "synth.waves.f1_150", "synth.beats.f1", "synth.diagnosis.macro.auroc", "monitor"
+    }  # fmt: skip
+    silent = tuple(replace(e, annotated=frozenset({"waves"}), labels={}) for e in entries)
+    waves = run.watch(bundle.network(), bundle.tasks(), [(settings, pack, silent)], bundle)
+    assert waves == {
+        "synth.waves.f1_150": known["synth.waves.f1_150"],
+        "monitor": known["synth.waves.f1_150"],
+    }
+    mute = tuple(replace(e, annotated=frozenset(), labels={}) for e in entries)
+    assert run.watch(bundle.network(), bundle.tasks(), [(settings, pack, mute)], bundle) == {}

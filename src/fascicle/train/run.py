@@ -261,11 +261,10 @@ def calibrate(bundle: Bundle, network: Network, held: Held) -> Bundle:
 
 def follow(bundle: Bundle, like: Bundle) -> Bundle:
     """Return the bundle with the calibration of a development run, whose card it names."""
-    development = {
-        "weights_sha256": like.weights_sha256,
-        **{key: like.card[key] for key in ("trained_on", "validated_on", "scores")},
-    }
-    card = {**bundle.card, "calibration": like.card["calibration"], "development": development}
+    told = {key: like.card.get(key, []) for key in ("trained_on", "validated_on", "scores")}
+    fit = {"calibration": like.card["calibration"]} if "calibration" in like.card else {}
+    development = {"weights_sha256": like.weights_sha256, **told}
+    card = {**bundle.card, **fit, "development": development}
     return replace(bundle, temperatures=like.temperatures, thresholds=like.thresholds, card=card)
 
 

@@ -292,8 +292,7 @@ def same(one: Findings, two: Findings) -> None:
     """Assert equal findings, but for rounding of times between samples."""
     assert [(w.lead, w.kind) for w in one.waves] == [(w.lead, w.kind) for w in two.waves]
     assert [beat.kind for beat in one.beats] == [beat.kind for beat in two.beats]
-    trees = [found.to_dict() for found in (one, two)]
-    assert numbers(trees[0]) == pytest.approx(numbers(trees[1]), rel=1e-3, abs=1e-3)
+    assert np.allclose(numbers(one.to_dict()), numbers(two.to_dict()), rtol=1e-3, atol=1e-3)
 
 
 def test_a_chunk_shorter_than_the_reach_is_lengthened(model: Model) -> None:

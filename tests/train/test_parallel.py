@@ -16,12 +16,12 @@ import torch
 
 from fascicle.errors import BadRequest
 from fascicle.predict import load, predict
-from fascicle.recipe import Recipe
+from fascicle.recipe import Recipe, read_recipe
 from fascicle.synth import synthesize
 from fascicle.tasks import aim_of
 from fascicle.train.loop import Plan, _batches
 from fascicle.train.parallel import Place, choose_device, joined
-from fascicle.train.run import make_tasks, open_groups
+from fascicle.train.run import make_tasks, open_groups, train_recipe
 
 NO_DROPOUT = """
 import torch
@@ -29,8 +29,6 @@ torch.nn.Dropout.forward = torch.nn.Dropout1d.forward = lambda self, x: x
 from fascicle.cli import main
 main()
 """
-ONE = [sys.executable]
-TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 # 5 rows for two processes; the one of the diagnoses and that of the beats fall to one each
 TOML = """
 name = "tiny"
@@ -53,12 +51,14 @@ select = "best"
 """
 
 
-def launch(command: list[str], script: Path, out: Path, packs: Path) -> None:
-    recipe = out.with_suffix(".toml")
-    recipe.write_text(TOML)
+def launch(recipe: Path, out: Path, packs: Path) -> None:
+    """Train in two processes, as a user would, but without dropout."""
+    script = out.with_suffix(".py")
+    script.write_text(NO_DROPOUT)
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     places = ["--out", str(out), "--packs", str(packs), "--data", str(packs)]
     done = subprocess.run(
-        [*command, str(script), "train", str(recipe), *places],
+        [sys.executable, *torchrun, str(script), "train", str(recipe), *places],
         capture_output=True,
         text=True,
         timeout=300,
@@ -73,11 +73,16 @@ def read_log(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
-def test_two_processes_equal_one(packs: Path, tmp_path: Path) -> None:
-    script = tmp_path / "no_dropout.py"
-    script.write_text(NO_DROPOUT)
-    for name, command in (("one", ONE), ("two", TWO)):
-        launch(command, script, tmp_path / name, packs)
+def test_two_processes_equal_one(
+    packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(TOML)
+    launch(recipe, tmp_path / "two", packs)
+    with monkeypatch.context() as without:
+        for kind in (torch.nn.Dropout, torch.nn.Dropout1d):
+            without.setattr(kind, "forward", lambda _, x: x)
+        train_recipe(read_recipe(recipe), packs, packs, tmp_path / "one", device="cpu")
     logs = [read_log(tmp_path / name) for name in ("one", "two")]
     assert [line["step"] for line in logs[0]] == [1, 2, 3, 4, 5, 6]
     for one, two in zip(*logs, strict=True):

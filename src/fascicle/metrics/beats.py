@@ -89,8 +89,8 @@ def _scored(times: Floats, start_s: float, skip: list[Span]) -> NDArray[np.bool_
 
 
 def confusion(
-    reference_kinds: Sequence[BeatKind],
-    estimate_kinds: Sequence[BeatKind],
+    reference_kinds: Sequence[BeatKind | None],
+    estimate_kinds: Sequence[BeatKind | None],
     match: BeatMatch | None = None,
 ) -> NDArray[np.int64]:
     """Return the table of classes, (6, 6): rows reference, columns estimate, "no beat" last.
@@ -98,7 +98,8 @@ def confusion(
     Parameters
     ----------
     reference_kinds, estimate_kinds
-        AAMI class of each beat: "N", "S", "V", "F" or "Q".
+        AAMI class of each beat: "N", "S", "V", "F" or "Q". None marks a flutter wave: what matches
+        it counts as extra or as missed, and itself as nothing (bxb).
     match
         Which beats belong together. None: the beats stand one by one at the same positions.
 
@@ -124,16 +125,17 @@ def confusion(
             raise ValueError(f"match names {name} beat {used.max()}, but there are {size}")
     table = np.zeros((NONE + 1, NONE + 1), dtype=np.int64)
     np.add.at(table, (reference[match.reference], estimate[match.estimate]), 1)
-    table[:NONE, NONE] = np.bincount(reference[match.missed], minlength=NONE)
-    table[NONE, :NONE] = np.bincount(estimate[match.extra], minlength=NONE)
+    np.add.at(table, (reference[match.missed], NONE), 1)
+    np.add.at(table, (NONE, estimate[match.extra]), 1)
+    table[NONE, NONE] = 0
     return table
 
 
-def _codes(name: str, kinds: Sequence[BeatKind]) -> Index:
-    unknown = set(kinds) - set(BEAT_KINDS)
+def _codes(name: str, kinds: Sequence[BeatKind | None]) -> Index:
+    unknown = {kind for kind in kinds if kind is not None} - set(BEAT_KINDS)
     if unknown:
         raise ValueError(f"{name} classes must be among {BEAT_KINDS}, found {sorted(unknown)}")
-    return np.array([BEAT_KINDS.index(kind) for kind in kinds], dtype=np.intp)
+    return np.array([NONE if k is None else BEAT_KINDS.index(k) for k in kinds], dtype=np.intp)
 
 
 def detection_scores(table: NDArray[Any]) -> dict[str, Floats]:
@@ -149,6 +151,27 @@ def detection_scores(table: NDArray[Any]) -> dict[str, Floats]:
     }
 
 
+def aami_counts(table: NDArray[Any]) -> dict[BeatKind, tuple[Floats, Floats, Floats, Floats]]:
+    """Return tp, fp, fn and tn of each class after EC57, from tables (..., 6, 6) to (...).
+
+    Misses and extra detections count. False positives of V leave out F and Q beats called V, those
+    of S leave out Q beats called S.
+    """
+    table = _validate_table(table)
+    counts: dict[BeatKind, tuple[Floats, Floats, Floats, Floats]] = {}
+    for place, kind in enumerate(BEAT_KINDS):
+        rows = np.arange(NONE + 1) != place
+        columns = rows.copy()
+        columns[NONE] = False  # a missed beat of another class is no true negative (bxb)
+        tn = table[..., rows, :][..., columns].sum(axis=(-2, -1))
+        for excused in _EXCUSED.get(kind, ()):
+            rows[BEAT_KINDS.index(excused)] = False
+        tp = table[..., place, place]
+        fp = table[..., rows, place].sum(axis=-1)
+        counts[kind] = (tp, fp, table[..., place, :].sum(axis=-1) - tp, tn)
+    return counts
+
+
 def aami_scores(table: NDArray[Any]) -> dict[str, Floats]:
     """Return the AAMI scores of tables (..., 6, 6), each of shape (...).
 
@@ -157,18 +180,8 @@ def aami_scores(table: NDArray[Any]) -> dict[str, Floats]:
     called S. Then "accuracy" (right class over all reference beats, missed ones included),
     "kappa" and "j_kappa" (see `j_kappa`).
     """
-    table = _validate_table(table)
     scores: dict[str, Floats] = {}
-    for place, kind in enumerate(BEAT_KINDS):
-        rows = np.arange(NONE + 1) != place
-        columns = rows.copy()
-        columns[NONE] = False  # a missed beat of another class is no true negative (bxb)
-        tn = table[..., rows, :][..., columns].sum(axis=(-2, -1))
-        for excused in _EXCUSED.get(kind, ()):
-            rows[BEAT_KINDS.index(excused)] = False
-        fp = table[..., rows, place].sum(axis=-1)
-        tp = table[..., place, place]
-        fn = table[..., place, :].sum(axis=-1) - tp
+    for kind, (tp, fp, fn, tn) in aami_counts(table).items():
         scores[f"{kind}.sensitivity"] = sensitivity(tp, fn)
         scores[f"{kind}.ppv"] = predictivity(tp, fp, fn)
         scores[f"{kind}.fpr"] = ratio(fp, fp + tn)

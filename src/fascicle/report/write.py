@@ -21,11 +21,13 @@ import numpy as np
 from fascicle.errors import BadFile, BadRequest
 from fascicle.io import write_annotations
 from fascicle.record import Findings, Record
+from fascicle.report.challenge import challenge_text, check_challenge_target
 from fascicle.report.text import group_present
 
-Format = Literal["json", "png", "svg", "pdf", "atr"]
+Format = Literal["json", "png", "svg", "pdf", "atr", "challenge"]
 FORMATS: tuple[Format, ...] = get_args(Format)
-"""What `write_findings` can write: the findings, their page (three ways), WFDB annotations."""
+"""What `write_findings` can write: the findings, their page (three ways), WFDB annotations, and an
+output file of the PhysioNet/CinC Challenge 2021, NAME.csv."""
 
 SUMMARY_INTERVALS = ("heart_rate_bpm", "pr_ms", "qrs_ms", "qt_ms", "qtc_fridericia_ms")
 SUMMARY_COLUMNS = ("name", "status", *SUMMARY_INTERVALS, "diagnoses", "warnings", "error")
@@ -42,6 +44,8 @@ def write_findings(
 ) -> list[Path]:
     """Return the paths of the files written, NAME.FORMAT in the order of `formats`.
 
+    Only "challenge" has another suffix: NAME.csv.
+
     Parameters
     ----------
     record
@@ -57,19 +61,22 @@ def write_findings(
     ------
     BadRequest
         An unknown format; or "atr" into a folder that holds the record NAME.hea itself, whose
-        NAME.atr is, or would be read as, the reference of an annotator.
+        NAME.atr is, or would be read as, the reference of an annotator; or "challenge" where
+        NAME.csv is another kind of table, or where the bundle has no SNOMED CT statements.
     BadFile
         The folder cannot be made or written, or the disk is full.
     """
     folder = Path(folder)
     stem = file_stem(findings.name)
     _check_request(folder, stem, formats)
+    if "challenge" in formats:
+        check_challenge_target(folder / f"{stem}.csv", record)
     written = []
     with _new_files(folder) as hidden:
         for kind in dict.fromkeys(formats):
-            _render(kind, record, findings, hidden / f"findings.{kind}")
+            _render(kind, record, findings, hidden / f"findings.{kind}", stem)
         for kind in dict.fromkeys(formats):
-            target = folder / f"{stem}.{kind}"
+            target = folder / f"{stem}.{'csv' if kind == 'challenge' else kind}"
             (hidden / f"findings.{kind}").replace(target)
             written.append(target)
     return written
@@ -151,13 +158,15 @@ def _new_files(folder: Path) -> Iterator[Path]:
         raise BadFile(f"cannot write into {folder}: {error.strerror or error}") from error
 
 
-def _render(kind: str, record: Record, findings: Findings, path: Path) -> None:
+def _render(kind: str, record: Record, findings: Findings, path: Path, stem: str) -> None:
     if kind == "json":
         # A lone surrogate, from a file name that is not UTF-8, becomes the escape JSON knows.
         path.write_text(findings_json(findings), encoding="utf-8", errors="backslashreplace")
     elif kind == "atr":
         consensus = tuple(wave for wave in findings.waves if wave.lead is None)
         write_annotations(path, findings.rate_hz, consensus, findings.beats)
+    elif kind == "challenge":
+        path.write_text(challenge_text(stem, findings), encoding="utf-8")
     else:
         from fascicle.report.page import save_page  # matplotlib is slow to import
 

@@ -60,7 +60,7 @@ def analyze(
     bundle: BundlePath = None,
     lead_set: Leads = None,
     formats: Annotated[
-        str, typer.Option("--format", help="Any of json,png,svg,pdf,atr, with commas.")
+        str, typer.Option("--format", help="Any of json,png,svg,pdf,atr,challenge, with commas.")
     ] = "json,png",
     lead_names: Annotated[
         str | None, typer.Option(help="Names of the leads in the file's order, with commas.")
@@ -160,6 +160,56 @@ def evaluate(
         card,
         threads,
     )
+
+
+class EscapeBeats(StrEnum):
+    """The class of escape beats: N as in this project's nets, S as in WFDB's bxb."""
+
+    normal = "N"
+    supraventricular = "S"
+
+
+@app.command()
+def score(
+    reference: Annotated[
+        Path,
+        typer.Argument(metavar="LABELS_DIR|REF", help="Label headers; or reference annotations."),
+    ],
+    estimate: Annotated[
+        Path,
+        typer.Argument(metavar="OUTPUTS_DIR|TEST", help="Output files; or a detector's beats."),
+    ],
+    beats: Annotated[
+        bool, typer.Option("--beats", help="Beat by beat after AAMI EC57: files or folders.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="JSON file for all scores.")] = None,
+    start: Annotated[
+        float | None,
+        typer.Option(help="With --beats: score from this second on. Default: 300.", min=0),
+    ] = None,
+    suffix: Annotated[
+        str | None,
+        typer.Option(help="With --beats: suffix of TEST's files, where there are several kinds."),
+    ] = None,
+    escape: Annotated[
+        EscapeBeats | None,
+        typer.Option(help="With --beats: class of escape beats. Default: N; bxb has S."),
+    ] = None,
+) -> None:
+    """Score files: PhysioNet/CinC Challenge 2021, or beats as WFDB's bxb does.
+
+    Examples: fascicle score labels outputs; fascicle score --beats mitdb found --suffix .qrs
+    """
+    from fascicle.cli.scoring import score_beats_command, score_command
+
+    if beats:
+        score_beats_command(reference, estimate, out, start, suffix, escape or EscapeBeats.normal)
+    elif start is not None or suffix is not None or escape is not None:
+        from fascicle.errors import BadRequest
+
+        raise BadRequest("--start, --suffix and --escape belong to --beats")
+    else:
+        score_command(reference, estimate, out)
 
 
 @app.command()

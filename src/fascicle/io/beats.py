@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from fascicle.errors import BadFile, BadRequest
 from fascicle.io.header import Header, read_header
@@ -100,7 +99,7 @@ def _suffix(reference: Path, estimate: Path, given: str | None) -> str:
     return kinds.pop()
 
 
-def read_beat_files(reference: Path, estimate: Path, escape: Literal["N", "S"] = "N") -> BeatFiles:
+def read_beat_files(reference: Path, estimate: Path, escape: BeatKind = "N") -> BeatFiles:
     """Return the beats of two annotation files on one clock.
 
     The clock is that of the header beside the reference, or what the reference states itself; the
@@ -148,7 +147,7 @@ def _header(path: Path) -> Header | None:
     return read_header(beside) if beside.is_file() else None
 
 
-def _beats(marks: list[Mark], scale: float, escape: Literal["N", "S"]) -> BeatMarks:
+def _beats(marks: list[Mark], scale: float, escape: BeatKind) -> BeatMarks:
     """Return the beats outside flutter; each sample times `scale`, halves up."""
     samples: list[int] = []
     kinds: list[BeatKind | None] = []
@@ -170,7 +169,7 @@ def _beats(marks: list[Mark], scale: float, escape: Literal["N", "S"]) -> BeatMa
     return BeatMarks(tuple(samples), tuple(kinds), tuple(flutter))
 
 
-def _kind(symbol: str, escape: Literal["N", "S"]) -> BeatKind | None:
+def _kind(symbol: str, escape: BeatKind) -> BeatKind | None:
     if symbol == FLUTTER_WAVE:
         return None
     return escape if symbol in ESCAPES else _OTHERS.get(symbol) or aami_kind(symbol)

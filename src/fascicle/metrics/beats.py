@@ -125,8 +125,8 @@ def confusion(
             raise ValueError(f"match names {name} beat {used.max()}, but there are {size}")
     table = np.zeros((NONE + 1, NONE + 1), dtype=np.int64)
     np.add.at(table, (reference[match.reference], estimate[match.estimate]), 1)
-    np.add.at(table, (reference[match.missed], NONE), 1)
-    np.add.at(table, (NONE, estimate[match.extra]), 1)
+    table[:, NONE] += np.bincount(reference[match.missed], minlength=NONE + 1)
+    table[NONE] += np.bincount(estimate[match.extra], minlength=NONE + 1)
     table[NONE, NONE] = 0
     return table
 

@@ -42,6 +42,7 @@ from fascicle.record import (
 )
 from fascicle.signal.chain import prepare
 from fascicle.signal.leads import select_leads, to_standard
+from fascicle.signal.limbs import limb_lead_mismatch, swapped_limb_leads
 from fascicle.signal.quality import assess
 from fascicle.tasks import Outcome, Task
 
@@ -262,14 +263,12 @@ def _window_spans(samples: int, rate_hz: float) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in pairwise(edges)]
 
 
-def outcome(
-    prepared: Prepared, arrays: Mapping[str, Array], bundle: Bundle, leads: Sequence[str] = LEADS
-) -> Outcome:
+def outcome(prepared: Prepared, arrays: Mapping[str, Array], bundle: Bundle) -> Outcome:
     """Return waves per lead, beats and decisions of one record's probabilities."""
     rate_hz = bundle.recipe.preprocessing.rate_hz
     waves: list[Wave] = []
     for row, lead in enumerate(LEADS):
-        if "waves" in arrays and prepared.present[row] and lead in leads:
+        if "waves" in arrays and prepared.present[row]:
             waves += delineate(arrays["waves"][row], rate_hz, lead, signal=prepared.signal[row])
     beats: tuple[Beat, ...] = ()
     if "beats" in arrays:
@@ -298,6 +297,10 @@ def assemble(
     }
     rate_hz = bundle.recipe.preprocessing.rate_hz
     measures, doubts = intervals(agreed, found.beats, cleaned, rate_hz)
+    warnings = [*record.warnings, *_electrode_warnings(record), *doubts]
+    windows = len(_window_spans(prepared.signal.shape[1], rate_hz))
+    if "diagnosis" in tasks and windows > 1:
+        warnings.append(f"diagnoses are the mean over {windows} windows of about ten seconds")
     return Findings(
         name=record.name,
         leads=record.leads,
@@ -311,8 +314,15 @@ def assemble(
         beats=found.beats,
         intervals=measures,
         diagnoses=_diagnoses(found, bundle, tasks),
-        warnings=(*record.warnings, *doubts),
+        warnings=tuple(warnings),
     )
+
+
+def _electrode_warnings(record: Record) -> list[str]:
+    """Return what the limb leads tell of swapped electrodes and of leads that are not theirs."""
+    swapped = swapped_limb_leads(record)
+    hint = f"electrodes of {swapped} seem swapped" if swapped else None
+    return [text for text in (hint, limb_lead_mismatch(record)) if text]
 
 
 def _diagnoses(found: Outcome, bundle: Bundle, tasks: Mapping[str, Task]) -> tuple[Diagnosis, ...]:

@@ -18,7 +18,7 @@ from fascicle import predict as module
 from fascicle.bundle import Bundle, new_network, save_bundle
 from fascicle.errors import BadBundle, BadRequest
 from fascicle.labels import superclasses
-from fascicle.predict import Model, assemble, choose_leads, load, outcome, predict
+from fascicle.predict import Model, assemble, choose_leads, load, predict
 from fascicle.recipe import TaskRecipe, parse_recipe, read_recipe
 from fascicle.record import INTERVALS, LEAD_SETS, LEADS, Findings, LeadQuality, Record
 from fascicle.report.schema import findings_schema
@@ -335,13 +335,6 @@ def test_windows_are_about_ten_seconds() -> None:
     assert len(long) == 180
     assert long[0][0] == 0
     assert long[-1][1] == 450_000
-
-
-def test_waves_of_chosen_leads_only(model: Model) -> None:
-    prepared = model.prepare(synthesize("sinus", seed=1, duration_s=5.0))
-    arrays = predict(model.network, model.tasks, prepared, model.bundle)
-    found = outcome(prepared, arrays, model.bundle, ("II",))
-    assert {wave.lead for wave in found.waves} == {"II"}
 
 
 def test_a_net_of_beats_alone(model: Model) -> None:

@@ -1,4 +1,4 @@
-"""Real data sets: named by FASCICLE_DATA, or unpacked into the user's cache, or beside the repository."""
+"""Real data sets: named by FASCICLE_DATA, or in the cache, or unpacked into it from beside here."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from fascicle.data.pack import Entry
 from fascicle.errors import BadData
 
 KNOWN_EXCEPTION = frozenset({"mitdb/201", "mitdb/202"})
-"""One patient on both sides of de Chazal's split of MIT-BIH (METHODS: the one named exception)."""
+"""One patient on both sides of de Chazal's split of MIT-BIH (the one named exception)."""
 
 
 def choose(entries: Iterable[Entry], folds: Sequence[int] | None) -> tuple[Entry, ...]:

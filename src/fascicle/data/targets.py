@@ -27,7 +27,7 @@ def waves_target(
 ) -> Target:
     """Return classes (lead, sample), 0 none, 1 P, 2 QRS, 3 T, and weights (lead, sample).
 
-    A lead counts from its first mark to its last (METHODS: LUDB convention).
+    A lead counts from its first mark to its last (the LUDB convention of docs/metrics.md).
     """
     target = np.zeros((len(LEADS), samples), dtype=np.float32)
     weight = np.zeros_like(target)

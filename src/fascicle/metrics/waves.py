@@ -26,7 +26,7 @@ Index = NDArray[np.intp]
 SIDES: tuple[Side, ...] = ("onset", "offset")
 BOUNDARIES: tuple[Boundary, ...] = tuple((kind, side) for kind in WAVE_KINDS for side in SIDES)
 MARGIN_S = 0.150
-"""How far outside the annotated span an estimate may still match (METHODS, LUDB)."""
+"""How far outside the annotated span an estimate may still match (docs/metrics.md, LUDB)."""
 
 _TICK_S = 1e-9  # times are compared in whole nanoseconds: sample / rate is not exact in binary
 

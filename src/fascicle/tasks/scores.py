@@ -83,7 +83,7 @@ def score_waves(
 ) -> dict[str, float]:
     """Return F1, sensitivity, PPV and errors of each boundary at 150 and 40 ms, and Dice.
 
-    All leads that the reference marks count together (METHODS: LUDB convention).
+    All leads that the reference marks count together (the LUDB convention of docs/metrics.md).
     """
     del vocabulary
     sums = np.stack([_wave_sums(r, o) for r, o in zip(references, outcomes, strict=True)])

@@ -185,7 +185,7 @@ def score(
     out: Annotated[Path | None, typer.Option(help="JSON file for all scores.")] = None,
     start: Annotated[
         float | None,
-        typer.Option(help="With --beats: score from this second on. Default: 300.", min=0),
+        typer.Option(help="With --beats: score from this second on. Default: 300."),
     ] = None,
     suffix: Annotated[
         str | None,

@@ -23,6 +23,9 @@ _OTHERS: dict[str, BeatKind] = {"B": "N", "r": "V", "?": "Q"}  # as bxb; not in 
 _NOT_BEATS = frozenset({".hea", ".dat", ".mat", ".json", ".csv", ".png", ".svg", ".pdf", ".txt"})
 _LAST = 2**62
 
+SLOWEST_HZ, FASTEST_HZ = 1.0, 1e6
+RATES = f"{SLOWEST_HZ:g} to {FASTEST_HZ:g}"
+
 
 @dataclass(frozen=True, slots=True)
 class BeatMarks:
@@ -115,7 +118,7 @@ def read_beat_files(reference: Path, estimate: Path, escape: BeatKind = "N") -> 
     Raises
     ------
     BadFile
-        A file cannot be read, or none tells the sampling rate.
+        A file cannot be read, or none tells a possible sampling rate.
     """
     marks, stated_hz = _decode(reference)
     header = _header(reference)
@@ -126,6 +129,9 @@ def read_beat_files(reference: Path, estimate: Path, escape: BeatKind = "N") -> 
     if their_hz is None:
         beside = _header(estimate)
         their_hz = rate_hz if beside is None else beside.rate_hz
+    for path, clock_hz in ((reference, rate_hz), (reference, stated_hz), (estimate, their_hz)):
+        if clock_hz is not None and not SLOWEST_HZ <= clock_hz <= FASTEST_HZ:
+            raise BadFile(f"{path}: expected {RATES} samples per second, came {clock_hz:g}")
     return BeatFiles(
         name=reference.stem,
         rate_hz=rate_hz,
@@ -154,7 +160,7 @@ def _beats(marks: list[Mark], scale: float, escape: BeatKind) -> BeatMarks:
     flutter: list[tuple[int, int]] = []
     onset: int | None = None
     for mark in marks:
-        sample = math.floor(mark.sample * scale + 0.5)
+        sample = min(math.floor(mark.sample * scale + 0.5), _LAST)
         if onset is not None:
             if mark.symbol == "]":
                 flutter.append((onset, sample))

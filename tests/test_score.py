@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fascicle.bundle import default_bundle
 from fascicle.cli import main
 from fascicle.io.marks import Mark, encode_marks
 from fascicle.labels import challenge_classes
+from fascicle.synth import synthesize
 
 GOLDEN = Path(__file__).parent / "metrics" / "golden" / "official_cases.npz"
 BXB = json.loads(GOLDEN.with_name("bxb_cases.json").read_text())
@@ -176,6 +178,28 @@ def test_challenge_refusals(run: Run, tmp_path: Path) -> None:
     assert_one_line(run("score", ours, theirs), "r1.csv", "four lines")
     (theirs / "r1.csv").unlink()
     assert_one_line(run("score", ours, theirs), "r1.csv", "r1.hea")
+
+
+@pytest.mark.skipif(not default_bundle().exists(), reason="no bundle ships yet")
+def test_what_analyze_writes_is_scored(run: Run, tmp_path: Path) -> None:
+    record = synthesize("sinus", seed=1, rate_hz=250.0, duration_s=10.0)
+    np.savez(tmp_path / "ecg.npz", signal=record.signal, rate_hz=250.0, leads=record.leads)
+    out = tmp_path / "out"
+    answer = run("analyze", tmp_path / "ecg.npz", "--out", out, "--format", "challenge,json")
+    assert answer.code == 0, answer.err
+    assert f"wrote {out / 'ecg.csv'}" in answer.out
+    statements = json.loads((out / "ecg.json").read_text())["diagnoses"]
+    snomed = [found for found in statements if found["system"] == "SNOMED-CT"]
+    rows = [line.split(",") for line in (out / "ecg.csv").read_text().splitlines()]
+    assert rows[0] == ["#ecg"]
+    assert rows[1] == [found["code"] for found in snomed]
+    assert rows[2] == [str(int(found["present"])) for found in snomed]
+    assert [float(cell) for cell in rows[3]] == [found["probability"] for found in snomed]
+    present = [found["code"] for found in snomed if found["present"]]
+    (tmp_path / "ecg.hea").write_text(f"ecg 1 250 10\n#Dx: {','.join(present)}\n")
+    scored = run("score", tmp_path, out)
+    assert scored.code == 0, scored.err
+    assert scored.out.splitlines()[1].split(",")[2] == "1.000"
 
 
 def write_beats(path: Path, *beats: tuple[int, str]) -> Path:

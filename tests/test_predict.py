@@ -326,6 +326,22 @@ def test_the_statistics_of_one_record_do_not_stay(model: Model) -> None:
     assert model.analyze(short) == before
 
 
+def test_a_long_record_that_was_broken_off_leaves_nothing_behind(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = synthesize("sinus", seed=1, duration_s=40.0)
+    before = model.analyze(long)
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken_off:
+        broken_off.setattr(module, "_pass", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            model.analyze(synthesize("vt", seed=2, duration_s=30.0))
+    assert model.analyze(long) == before
+
+
 def test_windows_are_about_ten_seconds() -> None:
     spans = module._window_spans
     assert spans(1, 250.0) == [(0, 1)]

@@ -170,9 +170,11 @@ def _logits(
         found = {name: logits[0].numpy() for name, logits in made.items()}
         frames = features.frames
     else:
-        centres = _take_statistics(network, dense, prepared, spans, statistics)
-        found, frames = _pass(network, dense, prepared, rate_hz, chunk_s, statistics, centres)
-        statistics.forget()
+        try:
+            centres = _take_statistics(network, dense, prepared, spans, statistics)
+            found, frames = _pass(network, dense, prepared, rate_hz, chunk_s, statistics, centres)
+        finally:
+            statistics.forget()
     if "diagnosis" in network.heads:
         frame = network.samples_per_frame
         logits = [_diagnose(network, frames, prepared, frame, a, b) for a, b in spans]

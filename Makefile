@@ -32,7 +32,7 @@ lint: .venv/ready
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	.venv/bin/lint-imports
+	.venv/bin/lint-imports --no-cache
 
 clean:
 	rm -rf .venv .venv-demo out build dist .*_cache .hypothesis

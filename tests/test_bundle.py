@@ -389,7 +389,6 @@ def test_a_bundle_without_classes_for_its_diagnosis_is_refused(small: Bundle) ->
         empty.tasks()
 
 
-@pytest.mark.skipif(not GOLDEN.exists(), reason="the golden bundle is made once the format stands")
 def test_the_first_schema_is_read_forever() -> None:
     golden = read_bundle(GOLDEN)
     expected = json.loads(GOLDEN.with_suffix(".json").read_text())

@@ -159,12 +159,11 @@ def _fetch_file(server: _Server, dest: Path, path: str, sha256: str) -> bool:
 
 
 def _target(dest: Path, path: str) -> Path:
-    """Return where a file goes and make its folder; links may not lead out of `dest`."""
+    """Return where a file goes; links may not lead out of `dest`."""
     target = dest / path
     with _writing(target.parent):
         if not target.parent.resolve().is_relative_to(dest.resolve()):
             raise BadData(f"{target}: a link leads out of {dest}")
-        target.parent.mkdir(parents=True, exist_ok=True)
     return target
 
 
@@ -200,6 +199,8 @@ def _try_once(server: _Server, url: str, part: Path, limit: int) -> None:
                 raise BadData(f"{url}: asked for bytes from {have}, the server sent others")
         else:
             have = 0
+            with _writing(part):  # not before the server answers: no empty folder is left
+                part.parent.mkdir(parents=True, exist_ok=True)
             _write(part, "wb", b"")
         while chunk := response.read(CHUNK_BYTES):
             have += len(chunk)

@@ -146,3 +146,17 @@ def test_an_archive_that_unpacks_to_gigabytes_is_refused(tmp_path: Path) -> None
     path.write_bytes(data.replace(size, b"\xff\xff\xff\xf0"))
     with pytest.raises(BadFile, match="under 2 GB"):
         read(path)
+
+
+def test_an_archive_that_packs_as_no_ecg_does_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    signal = np.round(np.cumsum(rng.normal(size=(12, 5000)), axis=1) * 5).astype(np.int16)
+    np.savez_compressed(tmp_path / "ecg.npz", signal=signal, rate_hz=500, unit="adu")
+    np.savez_compressed(tmp_path / "bomb.npz", signal=signal * 0, rate_hz=500, unit="adu")
+    assert read(tmp_path / "bomb.npz").samples == 5000  # small enough to do no harm
+    monkeypatch.setattr("fascicle.io.arrays.MOST_PACKED", 1000)
+    assert read(tmp_path / "ecg.npz").samples == 5000
+    with pytest.raises(BadFile, match=r"signal: expected an ECG, came 120128 bytes that pack to"):
+        read(tmp_path / "bomb.npz")

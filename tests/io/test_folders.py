@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from fascicle.errors import BadFile
 from fascicle.io.folders import find_records
+from fascicle.io.reading import read
 
 Writer = Callable[..., Path]
 
@@ -41,3 +43,36 @@ def test_a_header_that_cannot_be_read_is_still_found(tmp_path: Path) -> None:
 def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadFile, match="expected a folder"):
         find_records(tmp_path / "none")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    assert find_records(tmp_path) == [tmp_path / "pipe.csv"]
+    with pytest.raises(BadFile, match=r"pipe\.csv: expected a file, found a device or a pipe"):
+        read(tmp_path / "pipe.csv", rate_hz=500)
+
+
+def test_tables_of_any_encoding_and_of_clock_times_are_found(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("I,II\n1,2\n3,4\n".encode("utf-16"))
+    (tmp_path / "b.csv").write_bytes("I,II\n1,2\n3,4\n".encode("utf-16-le"))  # fails by name
+    (tmp_path / "c.csv").write_text("Elapsed time,I\nhh:mm:ss.mmm,mV\n0:00.000,1\n0:00.004,2\n")
+    (tmp_path / "names.csv").write_bytes("id,name\n1,Ada\n2,Bob\n".encode("utf-16"))
+    assert [path.name for path in find_records(tmp_path)] == ["a.csv", "b.csv", "c.csv"]
+
+
+def test_a_folder_that_may_not_be_searched_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "c.csv").write_text("I,II\n1,2\n")
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert find_records(tmp_path) == [tmp_path / "c.csv", tmp_path / "closed"]
+    with pytest.raises(BadFile, match=r"closed: expected a file, found a folder"):
+        read(tmp_path / "closed")

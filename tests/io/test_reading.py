@@ -56,7 +56,7 @@ def test_nothing_known_is_said_as_nothing(write_record: Writer) -> None:
     ("name", "reason"),
     [
         *[("none", "none.hea beside it"), ("none.dat", "none.hea"), ("none.hea", "found none")],
-        *[("none.csv", "found none"), ("none.npz", "found none"), (".", "header")],
+        *[("none.csv", "found none"), ("none.npz", "found none"), (".", "a folder")],
         *[
             ("x.edf", "x.edf: expected a WFDB record, a table or an array"),
             ("lonely.mat", "lonely.hea beside it"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,7 +105,7 @@ def test_a_header_that_disagrees_with_its_samples_is_a_warning(write_record: Wri
     data.write_bytes(changed)
     warnings = read(path).warnings
     assert [w for w in warnings if "'I' has another checksum" in w]
-    assert [w for w in warnings if "'I' begins with" in w]
+    assert [w for w in warnings if "'I' has another first sample" in w]
     assert not [w for w in warnings if "'II'" in w]
 
 
@@ -196,3 +197,31 @@ def test_matlab_files_are_read_past_their_24_bytes(tmp_path: Path, waveform: Wav
     (tmp_path / "E1.mat").write_bytes(b"MATLAB 5.0 MAT-file".ljust(3000))
     with pytest.raises(BadFile, match="MATLAB 5"):
         read(tmp_path / "E1.mat")
+
+
+@pytest.mark.parametrize(
+    ("first", "reason"),
+    [
+        (struct.pack("<5i", 0, 1, 1, 0, 3) + b"fs\0" + struct.pack("<d", 500.0), "came 1 x 1"),
+        (struct.pack("<5i", 0, 2, 600, 0, 4) + b"val\0", "type 0"),
+        (struct.pack("<5i", 30, 2, 600, 0, 6) + b"value\0", "begins at byte 24"),
+        (b"MATLAB 7.3 MAT-file".ljust(600), "came MATLAB 7.3"),
+    ],
+)
+def test_another_matlab_matrix_is_not_taken_for_samples(
+    tmp_path: Path, first: bytes, reason: str
+) -> None:
+    lines = [f"E1.mat 16+24 1000/mV 16 0 0 0 0 {lead}" for lead in ("I", "II")]
+    (tmp_path / "E1.hea").write_text("\n".join(["E1 2 500 600", *lines]))
+    (tmp_path / "E1.mat").write_bytes(first + bytes(24000))
+    with pytest.raises(BadFile, match=reason):
+        read(tmp_path / "E1")
+
+
+def test_what_holds_of_every_signal_is_said_once(write_record: Writer) -> None:
+    path = write_record(fields="16 0/mV 16 0", leads=("I", "II"))
+    (path.with_suffix(".dat")).write_bytes(bytes(2400))
+    warnings = read(path).warnings
+    assert [w for w in warnings if w.startswith("signals 'I', 'II' have no gain")]
+    assert [w for w in warnings if w.startswith("signals 'I', 'II' have another first sample")]
+    assert len(warnings) == 3

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 
 import numpy as np
@@ -39,9 +40,14 @@ def rows(separator: str = ",", factor: float = 1, decimal: str = ".") -> str:
         (",I,II\n" + "\n".join(f"{n},{a:.4f},{b:.4f}" for n, (a, b) in enumerate(MV)), "x.csv"),
         ("I,II\nmV,mV\n" + rows(), "x.csv"),
         ("I,II,\n" + rows().replace("\n", ",\n") + ",", "x.csv"),
+        (("I\tII\n" + rows("\t")).encode("utf-16"), "x.csv"),
+        (codecs.BOM_UTF16_BE + ("I,II\n" + rows()).encode("utf-16-be"), "x.csv"),
+        (("I,II\n" + rows()).encode("utf-32"), "x.csv"),
     ],
 )
-def test_every_spelling_of_a_table_reads_alike(tmp_path: Path, text: str, name: str) -> None:
+def test_every_spelling_of_a_table_reads_alike(
+    tmp_path: Path, text: str | bytes, name: str
+) -> None:
     record = read(table(tmp_path, text, name), rate_hz=500)
     assert (record.leads, record.rate_hz) == (("I", "II"), 500)
     np.testing.assert_allclose(record.signal, EXPECTED, atol=2e-7)
@@ -59,11 +65,37 @@ def test_a_time_column_gives_the_rate(tmp_path: Path, head: str, step: float) ->
     assert "given and is used" in read(tmp_path / "x.csv", rate_hz=500).warnings[-1]
 
 
-@pytest.mark.parametrize("times", ["0 1 2 3", "0 .01 .02 .05", "3 2 1 0", "0 0 0 0", "0 nan 1 2"])
-def test_a_time_column_that_is_no_clock_is_refused(tmp_path: Path, times: str) -> None:
+@pytest.mark.parametrize("times", ["0 .01 .02 .05", "3 2 1 0", "0 0 0 0", "0 nan 1 2"])
+def test_a_time_column_that_is_no_clock_gives_no_rate(tmp_path: Path, times: str) -> None:
     lines = [f"{t},0.1,0.2" for t in times.split()]
-    with pytest.raises(BadFile, match=r"time|rate"):
-        read(table(tmp_path, "time,I,II\n" + "\n".join(lines)))
+    path = table(tmp_path, "time,I,II\n" + "\n".join(lines))
+    with pytest.raises(BadFile, match=r"rate.*the time column is not used"):
+        read(path)
+    record = read(path, rate_hz=500)
+    assert (record.leads, record.rate_hz) == (("I", "II"), 500)
+    assert any("the time column is not used" in warning for warning in record.warnings)
+
+
+@pytest.mark.parametrize("head", ["Elapsed time,I,II\nhh:mm:ss.mmm,mV,mV\n", "time,I,II\n"])
+@pytest.mark.parametrize("hours", ["", "0:", "13:"])
+def test_times_of_a_clock_give_the_rate(tmp_path: Path, head: str, hours: str) -> None:
+    lines = [f"{hours}59:{59 + n / 360:06.3f},{a},{b}" for n, (a, b) in enumerate(MV)]
+    record = read(table(tmp_path, head + "\n".join(lines)))
+    assert record.rate_hz == pytest.approx(360, rel=0.01)
+    np.testing.assert_array_equal(record.signal, EXPECTED)
+
+
+def test_a_time_is_no_voltage(tmp_path: Path) -> None:
+    with pytest.raises(BadFile, match=r"line 3, column 2: expected a number, came '0:01'"):
+        read(table(tmp_path, "time,I\n0,1\n1,0:01"))
+
+
+def test_the_errors_of_a_spreadsheet_are_missing_samples(tmp_path: Path) -> None:
+    text = "I,II\n# by hand\n#N/A,0.1\n0.2,#DIV/0!\n"
+    record = read(table(tmp_path, text), rate_hz=500, unit="mV")
+    np.testing.assert_array_equal(
+        record.signal, np.array([[np.nan, 0.2], [0.1, np.nan]], np.float32)
+    )
 
 
 def test_missing_cells_are_nan(tmp_path: Path) -> None:

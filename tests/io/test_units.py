@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fascicle.errors import BadFile, BadRequest
-from fascicle.io.units import assume_millivolts, check_unit, millivolts_per
+from fascicle.io.units import assume_millivolts, check_unit, doubt_scale, millivolts_per
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,21 @@ def test_values_that_cannot_be_millivolts_are_refused() -> None:
     with pytest.raises(BadFile, match=r"x: no unit given and the values span"):
         assume_millivolts([row * 1000 for row in rows[:2]], "x", notes)
     assume_millivolts([], "x", [])
+
+
+def test_values_too_small_for_millivolts_are_refused() -> None:
+    volts = np.sin(np.arange(1000) / 9) * 1e-3
+    with pytest.raises(BadFile, match=r"x: no unit given and the values span 0\.0019.*too little"):
+        assume_millivolts([volts, volts], "x", [])
+    silent: list[str] = []
+    assume_millivolts([np.zeros(1000)], "x", silent)
+    assert silent == ["no unit given: mV assumed"]
+
+
+@pytest.mark.parametrize(("factor", "doubted"), [(1, 0), (0, 0), (100, 1), (0.001, 1)])
+def test_a_scale_that_no_ecg_has_is_doubted(factor: float, doubted: int) -> None:
+    notes: list[str] = []
+    rows = np.sin(np.arange(2000).reshape(2, 1000) / 9).astype(np.float32)
+    doubt_scale(rows * np.float32(factor), notes)
+    assert len(notes) == doubted
+    assert all("gain or unit" in note for note in notes)

@@ -23,6 +23,9 @@ from fascicle.io.raw import Raw, orient, read_bytes, stack
 from fascicle.io.units import assume_millivolts, millivolts_per
 
 LARGEST_MEMBER = 2**31
+MOST_PACKED, PACKED_RATIO = 2**26, 64
+"""Bytes that an archive may unpack to whatever its size; beyond, at most this ratio: ECGs pack to
+a half or a fifth, an archive that was made to fill the memory to a thousandth."""
 _TYPE = re.compile(r"[<>|=]?([fiu][1248]|U\d{1,4}|S\d{1,4})", re.ASCII)
 _ZIP_ERRORS = (
     zipfile.BadZipFile,
@@ -78,17 +81,17 @@ def _raw(
         raise BadFile(f"{where}: expected an array of numbers, came {values.dtype}")
     warnings: list[str] = []
     with np.errstate(over="ignore", invalid="ignore"):
-        table = orient(values.astype(np.float64), where, warnings)
-        rows = list(table)
+        table = orient(values, where, warnings)
         if unit is None:
-            assume_millivolts(rows, where, warnings)
+            assume_millivolts(table, where, warnings)
         scale = millivolts_per(unit or "mV")
         if scale is None:
             raise BadFile(f"{where}: expected a unit of voltage, came {str(unit)[:40]!r}")
-        signal = stack((row * scale for row in rows), table.shape, warnings)
-    if names and len(names) != len(rows):
-        raise BadFile(f"{where}: expected a name for each of {len(rows)} leads, came {len(names)}")
-    return Raw(signal, names or (None,) * len(rows), rate_hz, warnings=tuple(warnings))
+        rows = (row.astype(np.float64) * scale for row in table)  # one lead at a time
+        signal = stack(rows, table.shape, warnings)
+    if names and len(names) != len(table):
+        raise BadFile(f"{where}: expected a name for each of {len(table)} leads, came {len(names)}")
+    return Raw(signal, names or (None,) * len(table), rate_hz, warnings=tuple(warnings))
 
 
 def parse_npy(data: bytes, where: str) -> NDArray[Any]:
@@ -146,6 +149,11 @@ def _members(data: bytes, where: str) -> dict[str, bytes]:
                 if wanted and info.file_size > LARGEST_MEMBER:
                     raise BadFile(
                         f"{where}: {key}: expected under 2 GB, came {info.file_size} bytes"
+                    )
+                if wanted and info.file_size > MOST_PACKED + PACKED_RATIO * info.compress_size:
+                    raise BadFile(
+                        f"{where}: {key}: expected an ECG, came {info.file_size} bytes that pack "
+                        f"to {info.compress_size}"
                     )
                 members[key] = archive.read(info) if wanted else b""
     except _ZIP_ERRORS as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,15 +34,19 @@ def read_bytes(path: Path, limit: int | None = None) -> bytes:
     """Return the content of a file of at most `limit` bytes. Raises BadFile if it has none."""
     try:
         if not path.is_file():
-            raise BadFile(
-                f"{path}: expected a file, found {'a folder' if path.is_dir() else 'none'}"
-            )
+            raise BadFile(f"{path}: expected a file, found {_kind(path)}")
         size = path.stat().st_size
         if limit is not None and size > limit:
             raise BadFile(f"{path}: expected at most {limit} bytes, came {size}")
         return path.read_bytes()
     except OSError as error:
         raise BadFile(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _kind(path: Path) -> str:
+    if path.is_dir():
+        return "a folder"
+    return "a device or a pipe" if path.exists() else "none"
 
 
 def stack(
@@ -62,7 +67,7 @@ def stack(
     return signal
 
 
-def orient(values: NDArray[np.float64], where: str, warnings: list[str]) -> NDArray[np.float64]:
+def orient(values: NDArray[Any], where: str, warnings: list[str]) -> NDArray[Any]:
     """Return an array as (lead, sample): the longer axis is time; or BadFile."""
     if values.ndim == 1:
         values = values[np.newaxis]

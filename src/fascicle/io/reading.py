@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from fascicle.errors import BadFile, BadRequest
@@ -15,7 +16,7 @@ from fascicle.io.leads import name_leads
 from fascicle.io.raw import Raw
 from fascicle.io.records import find_header, read_wfdb
 from fascicle.io.tables import read_table
-from fascicle.io.units import check_unit
+from fascicle.io.units import check_unit, doubt_scale
 from fascicle.record import Record
 
 READERS: dict[str, Callable[[Path, str | None], Raw]] = {
@@ -29,6 +30,10 @@ READERS: dict[str, Callable[[Path, str | None], Raw]] = {
     ".npz": read_npz,
 }
 """Suffix -> reader (path, unit) -> Raw. A path with no suffix or another names a WFDB record."""
+
+_OF_SIGNAL = re.compile(r"signal ('[^']*') (.*)", re.DOTALL)
+_VERB = re.compile(r"\b(?:has|is)\b")
+PLURAL = {"has": "have", "is": "are"}
 
 SLOWEST_HZ, FASTEST_HZ = 20.0, 100_000.0
 """Rates at which an ECG can have been sampled: beyond these the header is wrong."""
@@ -77,6 +82,7 @@ def read(
         raise BadFile(f"{path}: expected at most {MOST_SIGNALS} leads, came {len(raw.leads)}")
     warnings = list(raw.warnings)
     rate = _rate(raw, rate_hz, path, warnings)
+    doubt_scale(raw.signal, warnings)
     leads, notes = name_leads(raw.leads, lead_names)
     age, age_notes = age_of(raw.comments)
     sex, sex_notes = sex_of(raw.comments)
@@ -91,11 +97,29 @@ def read(
         sex=sex,
         source=str(path),
         labels={} if codes is None else {"SNOMED-CT": codes},
-        warnings=(*warnings, *notes, *age_notes, *sex_notes, *code_notes),
+        warnings=(*merge_notes(warnings), *notes, *age_notes, *sex_notes, *code_notes),
     )
     if annotations and reader is read_wfdb:
         return annotate(record, base, rate / raw.samples_per_frame)
     return record
+
+
+def merge_notes(notes: Iterable[str]) -> list[str]:
+    """Return the notes with those that say the same of several signals as one."""
+    merged: dict[str, list[str]] = {}
+    for note in notes:
+        found = _OF_SIGNAL.fullmatch(note)
+        signals = merged.setdefault(found[2] if found else note, [])
+        if found:
+            signals.append(found[1])
+    return [_of_signals(signals, text) for text, signals in merged.items()]
+
+
+def _of_signals(signals: list[str], text: str) -> str:
+    if len(signals) > 1:
+        said = _VERB.sub(lambda verb: PLURAL[verb[0]], text, count=1)
+        return f"signals {', '.join(signals)} {said}"
+    return f"signal {signals[0]} {text}" if signals else text
 
 
 def _rate(raw: Raw, given_hz: float | None, path: Path, warnings: list[str]) -> float:
@@ -108,7 +132,8 @@ def _rate(raw: Raw, given_hz: float | None, path: Path, warnings: list[str]) -> 
             )
         return float(given_hz)
     if stated_hz is None:
-        raise BadFile(f"{path}: no sampling rate in the file: give it (--rate, rate_hz)")
+        said = f" ({'; '.join(warnings)})" if warnings else ""
+        raise BadFile(f"{path}: no sampling rate in the file: give it (--rate, rate_hz){said}")
     if not SLOWEST_HZ <= stated_hz <= FASTEST_HZ:
         raise BadFile(
             f"{path}: expected a sampling rate of {SLOWEST_HZ:g} to {FASTEST_HZ:g} Hz,"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,8 +35,20 @@ def find_header(path: Path) -> Path:
     of_signals = kind in (".dat", ".mat")
     bases = [path, path.with_suffix("")] if of_signals else [path]
     for candidate in [Path(f"{base}{suffix}") for base in bases for suffix in (".hea", ".HEA")]:
-        if candidate.is_file():
+        if _is_file(candidate):
             return candidate
-    if path.is_file() and not of_signals:
+    if path.is_dir():
+        closed = "" if os.access(path, os.R_OK | os.X_OK) else " that may not be searched"
+        raise BadFile(f"{path}: expected a file, found a folder{closed}")
+    if _is_file(path) and not of_signals:
         raise BadFile(f"{path}: expected a WFDB record, a table or an array, came another file")
-    raise BadFile(f"{path}: expected a WFDB header {bases[-1].name}.hea beside it, found none")
+    name = f"{bases[-1].name}.hea"
+    raise BadFile(f"{path}: expected a file, or a WFDB header {name} beside it, found none")
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether there is a file. Raises BadFile where not even that can be found out."""
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise BadFile(f"{path}: cannot be read: {error.strerror or error}") from error

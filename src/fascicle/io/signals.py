@@ -28,6 +28,8 @@ from fascicle.io.header import Header, SignalLine
 from fascicle.io.raw import Raw, read_bytes, stack
 from fascicle.io.units import millivolts_per
 
+MAT_KINDS = {16: 30, 32: 20}
+"""WFDB format -> type of a MATLAB 4 matrix of such numbers, little-endian."""
 MOST_FRAME_RATIO = 32
 """Leads of one record may differ in rate by this factor; more would let a header blow up memory."""
 
@@ -156,15 +158,22 @@ def _flac(path: Path, data: bytes, lines: list[SignalLine], frames: int | None) 
 
 def _check_mat(path: Path, data: bytes, lines: list[SignalLine]) -> None:
     """Refuse a MATLAB file that is not the matrix that the header takes it for."""
-    if data.startswith(b"MATLAB 5"):
-        raise BadFile(f"{path}: expected a MATLAB 4 matrix, came MATLAB 5: save it with format 4")
-    if lines[0].offset != 24 or len(data) < 24:
+    if data.startswith(b"MATLAB "):
+        version = data[7:10].decode("latin-1")
+        raise BadFile(f"{path}: expected a MATLAB 4 matrix, came MATLAB {version}: save it as -v4")
+    fmt, offset, width = lines[0].format, lines[0].offset, sum(line.frame for line in lines)
+    if offset < 24 or len(data) < 24 or fmt not in MAT_KINDS:
         return
     kind, rows, columns, imaginary, name_size = struct.unpack("<5i", data[:20])
-    if kind == 30 and imaginary == 0 and name_size == 4 and rows != sum(x.frame for x in lines):
+    if not (0 <= kind <= 52 and imaginary in (0, 1) and 0 < name_size <= 64):
+        return  # no MATLAB file, whatever its name
+    if (kind, 20 + name_size) != (MAT_KINDS[fmt], offset):
         raise BadFile(
-            f"{path}: expected {len(lines)} rows as in the header, came {rows} x {columns}"
+            f"{path}: expected a {fmt}-bit matrix that begins at byte {offset} and nothing before"
+            f" it, came {rows} x {columns} of MATLAB type {kind}"
         )
+    if rows != width:
+        raise BadFile(f"{path}: expected {width} rows as in the header, came {rows} x {columns}")
 
 
 def _millivolts(
@@ -175,7 +184,7 @@ def _millivolts(
     if line.checksum is not None and (int(samples.sum(dtype=np.int64)) - line.checksum) % 65536:
         warnings.append(f"signal {name!r} has another checksum than its header says")
     if line.first is not None and samples.size and line.format != 8 and samples[0] != line.first:
-        warnings.append(f"signal {name!r} begins with {samples[0]}, its header says {line.first}")
+        warnings.append(f"signal {name!r} has another first sample than its header says")
     values: NDArray[np.float64] = (samples.astype(np.float64) - line.baseline) / line.gain
     if line.format in INVALID:
         values[samples == INVALID[line.format]] = np.nan

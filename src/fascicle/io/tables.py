@@ -1,14 +1,15 @@
 """Text tables: CSV, TSV and the like; one row per sample, one column per lead.
 
 The first row may name the leads, with units in brackets ("II (uV)"); a second row may hold units.
-A column named time (with its unit, else seconds) gives the rate; one named index or nothing is
-left out. The separator is a tab, semicolon, comma or blanks; a comma may be the decimal sign where
-it does not separate. Empty cells and "NaN" are missing samples. Lines that begin with "#"
-are comments.
+A column named time (with its unit, else seconds, or as 0:01.250) gives the rate; one named index or
+nothing is left out. The separator is a tab, semicolon, comma or blanks; a comma may be the decimal
+sign where it does not separate. Empty cells, "NaN" and a spreadsheet's "#N/A" are missing samples.
+Lines that begin with "#" are comments. The text is UTF-8, Latin-1, or marked as UTF-16 or UTF-32.
 """
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,10 +22,20 @@ from fascicle.errors import BadFile
 from fascicle.io.raw import Raw, orient, read_bytes, stack
 from fascicle.io.units import assume_millivolts, millivolts_per
 
-MISSING = {"", "na", "nan", "null", "none", "n/a", "-", "?"}
+SHEET_ERRORS = {"#n/a", "#value!", "#num!", "#div/0!", "#ref!", "#null!", "#name?"}
+"""What a spreadsheet writes where it has no value."""
+MISSING = {"", "na", "nan", "null", "none", "n/a", "-", "?"} | SHEET_ERRORS
 INDEX_NAMES = {"", "index", "sample", "n", "unnamed: 0", "sample #", "samples"}
 TIMES = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "milliseconds": 1e-3, "us": 1e-6}
+TIMES |= {"hh:mm:ss": 1.0, "hh:mm:ss.mmm": 1.0, "mm:ss.mmm": 1.0}
+BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",  # begins with the mark of UTF-16, so it is looked for first
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 _TIME = re.compile(r"(?:elapsed )?(?:time|t)")
+_CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2}(?:[.,]\d{1,9})?)", re.ASCII)
 _UNIT = re.compile(r"(.*?)\s*(?:[(\[]\s*([^)\]]+?)\s*[)\]]|_(ms|s|us|[mun]?v))", re.IGNORECASE)
 
 
@@ -44,7 +55,8 @@ def read_table(path: Path, unit: str | None) -> Raw:
     columns, start = _columns([split(text, separator) for _, text in lines[:2]])
     if len(lines) == start:
         raise BadFile(f"{where}: expected samples below the names, came none")
-    table = _numbers(lines[start:], separator, len(columns), where)
+    timed = [column.name is not None and _is_time(column.name) for column in columns]
+    table = _numbers(lines[start:], separator, timed, where)
     warnings: list[str] = []
     if start == 0 and table.shape[1] > table.shape[0]:
         table = orient(table, where, warnings).T
@@ -53,10 +65,9 @@ def read_table(path: Path, unit: str | None) -> Raw:
     rate_hz = None
     rows = []
     for values, column in zip(table.T, columns, strict=True):
-        name = (column.name or "").lower()
-        if column.name is not None and _TIME.fullmatch(name):
-            rate_hz = _rate(values, TIMES.get((column.unit or "s").lower()), where)
-        elif column.name is None or name not in INDEX_NAMES:
+        if column.name is not None and _is_time(column.name):
+            rate_hz = _rate(values, TIMES.get((column.unit or "s").lower()), warnings)
+        elif column.name is None or column.name.lower() not in INDEX_NAMES:
             rows.append((values, column))
     if not rows:
         raise BadFile(f"{where}: expected a column of samples, came none")
@@ -87,16 +98,41 @@ def number(cell: str) -> float | None:
         return None
 
 
-def _lines(data: bytes, where: str) -> list[tuple[int, str]]:
+def clock(cell: str) -> float | None:
+    """Return the seconds in a cell such as "0:01.250" or "12:30:05", None where it is no time."""
+    found = _CLOCK.fullmatch(cell)
+    if found is None:
+        return None
+    seconds = float(found[3].replace(",", "."))
+    return 3600 * int(found[1] or 0) + 60 * int(found[2]) + seconds
+
+
+def text_of(data: bytes) -> str | None:
+    """Return the text in the bytes of a table, None where they are binary."""
+    for mark, encoding in BYTE_ORDER_MARKS.items():
+        if data.startswith(mark):
+            text = data.decode(encoding, "replace")
+            return None if "\0" in text or "\ufffd" in text[:-1] else text
     if b"\0" in data:
-        raise BadFile(f"{where}: expected a text table, came binary data")
+        return None
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        text = data.decode("latin-1")
+        return data.decode("latin-1")
+
+
+def is_comment(line: str) -> bool:
+    """Return whether a line says nothing of the table; one that begins with "#N/A" does."""
+    return line.startswith("#") and not line.lower().startswith(tuple(SHEET_ERRORS))
+
+
+def _lines(data: bytes, where: str) -> list[tuple[int, str]]:
+    text = text_of(data)
+    if text is None:
+        raise BadFile(f"{where}: expected a text table, came binary data")
     numbered = enumerate(re.split(r"\r\n|\r|\n", text), 1)
     lines = [(n, line.strip(" ")) for n, line in numbered if line.strip()]
-    lines = [(n, line) for n, line in lines if not line.startswith("#")]
+    lines = [(n, line) for n, line in lines if not is_comment(line)]
     if not lines:
         raise BadFile(f"{where}: expected a table, came an empty file")
     return lines
@@ -116,14 +152,22 @@ def _columns(first: list[list[str]]) -> tuple[list[Column], int]:
     return columns, 1
 
 
+def _is_time(name: str) -> bool:
+    return _TIME.fullmatch(name.lower()) is not None
+
+
 def _is_unit(cell: str) -> bool:
     return cell.lower() in TIMES or millivolts_per(cell) is not None
 
 
 def _numbers(
-    lines: Sequence[tuple[int, str]], separator: str | None, width: int, where: str
+    lines: Sequence[tuple[int, str]], separator: str | None, timed: Sequence[bool], where: str
 ) -> NDArray[np.float64]:
-    """Return the cells as numbers (sample, column): fast where all are plain, else one by one."""
+    """Return the cells as numbers (sample, column): fast where all are plain, else one by one.
+
+    `timed` says of each column whether it holds times.
+    """
+    width = len(timed)
     try:
         table = np.loadtxt([line for _, line in lines], delimiter=separator, comments=None, ndmin=2)
         if table.shape == (len(lines), width):
@@ -137,6 +181,8 @@ def _numbers(
             raise BadFile(f"{where}: line {n}: expected {width} cells, came {len(cells)}")
         for column, cell in enumerate(cells):
             value = number(cell)
+            if value is None and timed[column]:
+                value = clock(cell)
             if value is None:
                 raise BadFile(
                     f"{where}: line {n}, column {column + 1}: expected a number, came {cell[:30]!r}"
@@ -145,15 +191,20 @@ def _numbers(
     return table
 
 
-def _rate(times: NDArray[np.float64], scale: float | None, where: str) -> float:
-    """Return the rate of evenly spaced times; whole where it is within 0.1 % of a whole number."""
+def _rate(times: NDArray[np.float64], scale: float | None, warnings: list[str]) -> float | None:
+    """Return the rate of evenly spaced times, None where they are not.
+
+    It is whole where it is within 0.1 % of a whole number.
+    """
     steps = times.size - 1
     span = float(times[-1] - times[0]) * (scale or 1.0)
     if scale is None or steps < 1 or not 0 < span < np.inf:
-        raise BadFile(f"{where}: expected a time column in s or ms that rises, came another")
+        warnings.append("the time column is not used: it is not in s or ms, or does not rise")
+        return None
     each = np.diff(times)
     if not np.all(np.abs(each - np.median(each)) < 0.9 * np.median(each)):
-        raise BadFile(f"{where}: expected evenly spaced times, came a gap or a jump")
+        warnings.append("the time column is not used: its steps are not even")
+        return None
     rate_hz = steps / span
     return float(round(rate_hz)) if abs(rate_hz - round(rate_hz)) < 1e-3 * rate_hz else rate_hz
 

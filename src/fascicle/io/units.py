@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fascicle.errors import BadFile, BadRequest
+from fascicle.record import Signal
 
 MILLIVOLTS = {
     "v": 1e3,
@@ -33,8 +36,8 @@ DEFAULT_GAIN = 200.0
 _PER_MILLIVOLT = re.compile(
     r"(\d{1,9}(?:\.\d{1,9})?)\s*(?:adu)?\s*/\s*mv", re.IGNORECASE | re.ASCII
 )
-WIDEST_SPREAD_MV = 20.0
-"""A surface ECG spans 0.5 to 10 mV: values that span more than this are not mV."""
+LEAST_SPREAD_MV, WIDEST_SPREAD_MV = 0.02, 20.0
+"""A surface ECG spans 0.5 to 10 mV: values that span more are not mV, nor those that span less."""
 
 
 def millivolts_per(unit: str) -> float | None:
@@ -54,17 +57,35 @@ def check_unit(unit: str | None) -> None:
         raise BadRequest(f"unit: expected uV, mV, V, adu or a gain such as 1000/mV, came {unit!r}")
 
 
-def assume_millivolts(rows: list[NDArray[np.float64]], where: str, warnings: list[str]) -> None:
+def assume_millivolts(rows: Iterable[NDArray[Any]], where: str, warnings: list[str]) -> None:
     """Note that mV are assumed for `rows`. Raises BadFile if their values cannot be mV."""
-    spreads = [_spread(row[np.isfinite(row)]) for row in rows]
-    spread = float(np.median(spreads)) if spreads else 0.0
-    if spread > WIDEST_SPREAD_MV:
+    spread = median_spread(rows)
+    if spread > WIDEST_SPREAD_MV or 0 < spread < LEAST_SPREAD_MV:
+        what = "much" if spread > WIDEST_SPREAD_MV else "little"
         raise BadFile(
-            f"{where}: no unit given and the values span {spread:.4g}, too much for mV:"
+            f"{where}: no unit given and the values span {spread:.4g}, too {what} for mV:"
             " give the unit (uV, mV, V, or a gain such as 1000/mV)"
         )
     warnings.append("no unit given: mV assumed")
 
 
-def _spread(row: NDArray[np.float64]) -> float:
-    return float(np.subtract(*np.percentile(row, [99, 1]))) if row.size else 0.0
+def doubt_scale(signal: Signal, warnings: list[str]) -> None:
+    """Note where the mV of a signal (lead, sample) are too many or too few for an ECG."""
+    spread_mv = median_spread(signal)
+    if spread_mv > WIDEST_SPREAD_MV or 0 < spread_mv < LEAST_SPREAD_MV:
+        warnings.append(
+            f"the leads span {spread_mv:.4g} mV, an ECG some 0.5 to 10: is the gain or unit wrong?"
+        )
+
+
+def median_spread(rows: Iterable[NDArray[Any]]) -> float:
+    """Return the median over leads of what 98 % of the samples span; 0 where there are none."""
+    spreads = [_spread(row[np.isfinite(row)]) for row in rows]
+    return float(np.median(spreads)) if spreads else 0.0
+
+
+def _spread(row: NDArray[Any]) -> float:
+    if not row.size:
+        return 0.0
+    low, high = np.percentile(row, [1, 99])
+    return float(high) - float(low)

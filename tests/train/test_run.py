@@ -17,7 +17,7 @@ import torch
 from fascicle.bundle import Bundle, read_bundle
 from fascicle.errors import BadData, BadRecipe
 from fascicle.recipe import Recipe
-from fascicle.train import run
+from fascicle.train import held_out, run
 from fascicle.train.checkpoint import load_tensors
 from fascicle.train.run import train_recipe
 
@@ -325,15 +325,15 @@ def test_validation_scores_a_task_only_where_it_is_annotated(
     bundle = read_bundle(trained / "bundle.safetensors")
     _, held = run.open_groups(short, packs, packs)
     ((settings, pack, entries),) = held
-    known = run.watch(bundle.network(), bundle.tasks(), held, bundle)
+    known = held_out.watch(bundle.network(), bundle.tasks(), held, bundle)
     assert set(known) == {
         "synth.waves.f1_150", "synth.beats.f1", "synth.diagnosis.macro.auroc", "monitor"
     }  # fmt: skip
     silent = tuple(replace(e, annotated=frozenset({"waves"}), labels={}) for e in entries)
-    waves = run.watch(bundle.network(), bundle.tasks(), [(settings, pack, silent)], bundle)
+    waves = held_out.watch(bundle.network(), bundle.tasks(), [(settings, pack, silent)], bundle)
     assert waves == {
         "synth.waves.f1_150": known["synth.waves.f1_150"],
         "monitor": known["synth.waves.f1_150"],
     }
     mute = tuple(replace(e, annotated=frozenset(), labels={}) for e in entries)
-    assert run.watch(bundle.network(), bundle.tasks(), [(settings, pack, mute)], bundle) == {}
+    assert held_out.watch(bundle.network(), bundle.tasks(), [(settings, pack, mute)], bundle) == {}

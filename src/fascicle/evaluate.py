@@ -32,6 +32,8 @@ AGE_GROUPS: Mapping[str, tuple[float, float]] = {
 }
 HEADLINES = (
     "waves.P.f1_150", "waves.QRS.f1_150", "waves.T.f1_150",
+    "waves.P.onset.f1_150", "waves.P.offset.f1_150", "waves.QRS.onset.f1_150",
+    "waves.QRS.offset.f1_150", "waves.T.onset.f1_150", "waves.T.offset.f1_150",
     "waves.P.f1_40", "waves.QRS.f1_40", "waves.T.f1_40",
     "waves.P.dice", "waves.QRS.dice", "waves.T.dice",
     "beats.sensitivity", "beats.ppv", "beats.V.f1", "beats.S.f1", "beats.accuracy", "beats.j_kappa",

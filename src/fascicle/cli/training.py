@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from rich.progress import (
 from rich.table import Table
 
 from fascicle.cli.places import data_folder, packs_folder
+from fascicle.errors import BadFile
 
 
 def train_command(
@@ -54,10 +56,15 @@ def train_command(
         TimeRemainingColumn(),
         TextColumn("{task.description}"),
     )
-    with Progress(*columns, console=console) as progress:
+    with _shown_late(Progress(*columns, console=console)) as progress:
         bar = progress.add_task("", total=recipe.training.steps)
 
+        def pack(shards: Iterable[Any], title: str) -> Iterable[Any]:
+            progress.start()
+            return progress.track(list(shards), description=title)
+
         def show(step: int, steps: int, values: Mapping[str, float]) -> None:
+            progress.start()
             text = "  ".join(f"{key} {value:.3f}" for key, value in values.items())
             progress.update(bar, completed=step, total=steps, description=text)
             if "monitor" in values:
@@ -71,11 +78,21 @@ def train_command(
             resume=resume,
             like=followed,
             device=device,
-            packing=lambda shards, title: progress.track(list(shards), description=title),
+            packing=pack,
             progress=show,
         )
     if first:
         sys.stdout.write(f"wrote {path}\n")
+
+
+@contextmanager
+def _shown_late(progress: Progress) -> Iterator[Progress]:
+    """Yield a bar that is not shown before it is started: refusals are one line."""
+    try:
+        yield progress
+    finally:
+        if progress.live.is_started:
+            progress.stop()
 
 
 def evaluate_command(
@@ -120,17 +137,25 @@ def evaluate_command(
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
+    """Write a JSON file, whole or not at all. Raises BadFile if it cannot be written."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise BadFile(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def _print_scores(result: Mapping[str, Any], headlines: Sequence[str]) -> None:
-    folds = "all" if result["folds"] is None else ", ".join(map(str, result["folds"]))
-    table = Table(title=f"{result['source']}, folds {folds}, {result['records']} records")
-    table.add_column("score")
+    folds = (
+        "all folds" if result["folds"] is None else f"fold {', '.join(map(str, result['folds']))}"
+    )
+    leads = f", lead set {result['lead_set']}" if result["lead_set"] else ""
+    title = f"{result['source']}, {folds}{leads}: {result['records']} records"
+    table = Table("score", title=title, title_justify="left")
     table.add_column("value", justify="right")
     table.add_column("95 % interval", justify="right")
     scores = result["scores"]
@@ -138,7 +163,7 @@ def _print_scores(result: Mapping[str, Any], headlines: Sequence[str]) -> None:
         if scores.get(key) is not None:
             low, high = scores.get(f"{key}.low"), scores.get(f"{key}.high")
             limits = "" if low is None or high is None else f"{low:.3f} .. {high:.3f}"
-            table.add_row(key, f"{scores[key]:.4f}", limits)
+            table.add_row(_shorten(key), f"{scores[key]:.4f}", limits)
     console = Console()
     console.print(table)
     if result["seen_in_training"]:
@@ -202,7 +227,7 @@ def info_command(bundle: Path | None, as_json: bool) -> None:
 def _print_results(results: Sequence[Mapping[str, Any]]) -> None:
     from fascicle.evaluate import HEADLINES
 
-    for result in results:
+    for result in sorted(results, key=lambda r: (r["lead_set"] is not None, r["source"])):
         _print_scores(result, HEADLINES)
         _print_groups(result)
 
@@ -212,7 +237,7 @@ def _print_groups(result: Mapping[str, Any]) -> None:
     shown = [key for key in keys if "macro" in key or key.startswith(("waves", "beats"))][:4]
     if not shown:
         return
-    table = Table("group", "records", *shown)
+    table = Table("group", "records", *map(_shorten, shown))
     for name, part in result["groups"].items():
         values = [part.get(key) for key in shown]
         table.add_row(
@@ -221,3 +246,8 @@ def _print_groups(result: Mapping[str, Any]) -> None:
             *("" if value is None else f"{value:.3f}" for value in values),
         )
     Console().print(table)
+
+
+def _shorten(key: str) -> str:
+    """Return a score's name without the task that its code system or measure tells anyway."""
+    return key.removeprefix("diagnosis.").removeprefix("beats.").removeprefix("waves.")

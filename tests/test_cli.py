@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -274,6 +275,23 @@ class TestAnalyzeOneFile:
         assert_one_line(answer, "bad.safetensors")
         assert not (tmp_path / "out").exists()
 
+    def test_a_name_in_no_encoding_is_shown(self, run: Run, bundle: Path, tmp_path: Path) -> None:
+        path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.csv"))
+        try:
+            write_csv(path)
+        except OSError:
+            pytest.skip("names are all UTF-8 on this system")
+        options = ("--bundle", bundle, "--rate", "250", "--unit", "uV", "--format", "json")
+        answer = run("analyze", path, "--out", tmp_path / "out", *options)
+        assert answer.code == 0
+        assert "\\udcff" in answer.out
+
+    def test_a_name_that_is_too_long_is_one_line(
+        self, run: Run, bundle: Path, tmp_path: Path
+    ) -> None:
+        answer = run("analyze", "n" * 300, "--out", tmp_path / "out", "--bundle", bundle)
+        assert_one_line(answer, "File name too long")
+
 
 class TestAnalyzeFolder:
     @pytest.fixture
@@ -322,6 +340,50 @@ class TestAnalyzeFolder:
         )
         assert answer.code == 0, answer.err
         assert "3 analysed, 0 failed" in answer.out
+
+    def test_output_above_the_input_hides_no_record(
+        self, run: Run, folder: Path, bundle: Path, tmp_path: Path
+    ) -> None:
+        answer = run("analyze", folder, "--out", tmp_path, "--bundle", bundle, *self.OPTIONS)
+        assert answer.code == 0, answer.err
+        assert "3 analysed, 0 failed" in answer.out
+
+    def test_records_of_one_name_do_not_replace_each_other(
+        self, run: Run, bundle: Path, tmp_path: Path
+    ) -> None:
+        first, second = tmp_path / "first", tmp_path / "second"
+        table = write_csv(first / "a.csv")
+        shutil.copy(table, first / "a.tsv")
+        write_csv(second / "a.csv", seed=2)
+        out = tmp_path / "out"
+        folders = (first, second, first / "a.csv")  # the last is known already
+        answer = run("analyze", *folders, "--out", out, "--bundle", bundle, *self.OPTIONS)
+        assert answer.code == 0, answer.err
+        names = {"a", "a.tsv", "second_a"}
+        assert {path.name for path in out.glob("*.json")} == {f"{name}.json" for name in names}
+        for name in names:
+            record = findings_in(out / f"{name}.json")["record"]
+            assert isinstance(record, dict)
+            assert record["name"] == name
+
+    def test_odd_names_and_links_are_no_obstacle(
+        self, run: Run, folder: Path, bundle: Path, tmp_path: Path
+    ) -> None:
+        write_csv(folder / "[red]" / "x[/red].csv")
+        (folder / "ring.csv").symlink_to("ring.csv")
+        (folder / "up").symlink_to("..")
+        (folder / "none.csv").symlink_to("nowhere")
+        os.mkfifo(folder / "pipe.csv")
+        try:
+            write_csv(Path(os.fsdecode(os.fsencode(folder) + b"/\xff.csv")))
+        except OSError:  # a system whose names are all UTF-8
+            write_csv(folder / "y.csv")
+        answer = run(
+            "analyze", folder, "--out", tmp_path / "out", "--bundle", bundle, *self.OPTIONS
+        )
+        assert answer.code == 1, answer.err
+        assert "5 analysed, 3 failed" in answer.out
+        assert "[red]/x[/red].csv" in answer.out
 
     def test_output_into_the_input_is_refused(self, run: Run, folder: Path, bundle: Path) -> None:
         answer = run("analyze", folder, "--out", folder, "--bundle", bundle)
@@ -378,6 +440,9 @@ class TestData:
     def test_check_of_a_stranger_is_refused(self, run: Run, tmp_path: Path) -> None:
         (tmp_path / "holiday").mkdir()
         assert_one_line(run("data", "check", tmp_path / "holiday"), "holiday", "data list")
+
+    def test_check_of_no_folder_is_refused(self, run: Run, tmp_path: Path) -> None:
+        assert_one_line(run("data", "check", tmp_path / "gone"), "gone: no such folder")
 
     def test_check_of_an_unknown_name_is_refused(self, run: Run, tmp_path: Path) -> None:
         answer = run("data", "check", tmp_path, "--name", "heartland")
@@ -451,6 +516,15 @@ class TestTrain:
         answer = run("train", recipe, "--out", tmp_path / "run", "--set", change)
         assert_one_line(answer, *parts)
         assert not (tmp_path / "run").exists()
+
+    def test_absent_data_or_device_is_one_line(
+        self, run: Run, recipe: Path, tmp_path: Path
+    ) -> None:
+        options = ("--out", tmp_path / "run", "--packs", tmp_path / "packs")
+        answer = run("train", recipe, *options, "--set", 'groups.0.source="ludb"',
+                     "--set", 'groups.0.tasks=["waves"]', "--data", tmp_path)  # fmt: skip
+        assert_one_line(answer)
+        assert_one_line(run("train", recipe, *options, "--device", "abacus"), "abacus")
 
     def test_wrong_recipe_file_is_one_line(self, run: Run, tmp_path: Path) -> None:
         path = tmp_path / "wrong.toml"

@@ -74,6 +74,8 @@ def check_command(folder: Path, name: str | None) -> int:
     """Return 0 if the folder is a whole or partial set without faults, else 1."""
     from fascicle.data.check import recognise
 
+    if not folder.is_dir():
+        raise BadRequest(f"{folder}: no such folder")
     names = (name,) if name else recognise(folder)
     if not names:
         raise BadRequest(f"{folder}: not one of the known sets; `fascicle data list` names them")

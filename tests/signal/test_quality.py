@@ -97,8 +97,13 @@ def test_a_lead_without_any_signal_is_missing(value: float) -> None:
     assert verdict(np.full(3000, value, dtype=np.float32)) == ("missing", ("disconnected",))
 
 
-def test_a_constant_lead_is_flat() -> None:
-    status, reasons = verdict(np.full(3000, 0.7, dtype=np.float32))
+def test_a_lead_that_is_flat_throughout_is_missing() -> None:
+    level = np.full(3000, 0.7, dtype=np.float32)
+    noise = np.random.default_rng(0).normal(0, 0.004, 3000).astype(np.float32)
+    for row in (level, noise, level + noise, level[:1]):
+        assert verdict(row) == ("missing", ("flat",))
+    level[:600] += ecg()[:600]
+    status, reasons = verdict(level)
     assert status == "poor"
     assert "flat" in reasons
 

@@ -65,19 +65,24 @@ def lead_scores(signal: Signal, rate_hz: float) -> dict[str, Scores]:
 def assess(record: Record) -> dict[str, LeadQuality]:
     """Return the quality of every lead of the record.
 
-    A lead lost for 95 % of the time is "missing", one with any fault "poor", all others "good".
+    A lead lost or flat for 95 % of the time is "missing": there is no ECG in it, and nets do better
+    without it. One with any other fault is "poor", all others are "good".
     Reasons are "disconnected", "flat", "low amplitude", "clipped", "noisy: mains",
     "noisy: muscle" and "noisy: electrode motion". A dead lead is not called noisy too.
     """
     scores = lead_scores(record.signal, record.rate_hz)
     mains = _mains_share(record.signal, record.rate_hz) > MAINS_SHARE
-    lost_share = scores["disconnected"] * LOST_SHARE
+    dead = {
+        "disconnected": scores["disconnected"] * LOST_SHARE >= MISSING_SHARE,
+        "flat": scores["flat"] * FLAT_SHARE >= MISSING_SHARE,
+    }
     quality = {}
     for row, name in enumerate(record.leads):
-        found = [fault for fault in FAULTS if scores[fault][row] >= 1]
-        if lost_share[row] >= MISSING_SHARE:
-            quality[name] = LeadQuality("missing", ("disconnected",))
+        gone = next((fault for fault, leads in dead.items() if leads[row]), None)
+        if gone is not None:
+            quality[name] = LeadQuality("missing", (gone,))
             continue
+        found = [fault for fault in FAULTS if scores[fault][row] >= 1]
         if "disconnected" in found or "flat" in found:
             found = [fault for fault in found if fault in ("disconnected", "flat", "clipped")]
         noise = {

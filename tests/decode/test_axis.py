@@ -28,6 +28,7 @@ def test_the_angle_comes_back_whatever_the_level(angle_deg: float) -> None:
         assert reason == ""
         assert axis.value == pytest.approx(angle_deg, abs=0.1)
         assert axis.sd == pytest.approx(0, abs=0.1)
+        assert not np.signbit(axis.sd)
         assert axis.beats == 3
 
 

@@ -219,3 +219,10 @@ def test_no_signal_still_gives_all_but_the_axis(sinus: Sinus) -> None:
     found, warnings = intervals(waves, beats_of(waves), {}, RATE_HZ)
     assert [key for key in INTERVALS if found[key] is None] == ["axis_deg"]
     assert warnings == ["axis_deg: needs leads I and aVF; missing I and aVF"]
+
+
+def test_where_no_qrs_was_measured_that_is_the_reason(sinus: Sinus) -> None:
+    waves = [wave for wave in sinus(60, 10, None) if wave.kind != "QRS"]
+    _, warnings = measure(waves, [Beat(2.0, "N"), Beat(3.0, "N")])
+    for key in ("p_ms", "pr_ms", "qrs_ms", "qt_ms", "qtc_bazett_ms"):
+        assert f"{key}: no whole QRS that belongs to a beat" in warnings

@@ -47,7 +47,7 @@ def frontal_axis(
         return None, "the QRS has no net area in I and aVF, so its direction is indeterminate"
     angles = np.arctan2(down, across)
     resultant = min(1.0, max(1e-12, float(np.abs(np.exp(1j * angles).mean()))))
-    scatter = float(np.degrees(np.sqrt(-2 * np.log(resultant))))
+    scatter = float(np.degrees(np.sqrt(abs(2 * np.log(resultant)))))  # never -0
     return Measure(float(np.degrees(np.arctan2(y, x))), scatter, int(across.size)), ""
 
 

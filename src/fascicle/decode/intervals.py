@@ -25,6 +25,7 @@ REACH_S = 0.1  # an R peak may lie this far outside the QRS that it belongs to
 UNSTEADY_PR_MS = 40.0
 BESIDE_NORMAL = ("V", "F", "Q")
 ONLY_ABERRANT = "every beat is ventricular, fusion or paced"
+NO_QRS = "no whole QRS that belongs to a beat"
 
 
 class _Spans(NamedTuple):
@@ -65,7 +66,7 @@ def intervals(
     if qrs.size:
         found["qrs_ms"] = _measure(1000 * (spans["QRS"].offset - spans["QRS"].onset)[qrs])
     else:
-        warnings.append("qrs_ms: no whole QRS that belongs to a beat")
+        warnings.append(f"qrs_ms: {NO_QRS}")
     if aberrant.size and aberrant.all():
         found |= _refused(("p_ms", "pr_ms"), ONLY_ABERRANT, warnings)
     else:
@@ -180,6 +181,7 @@ def _atrial(
         mine &= (start >= previous_end) & (pr_s >= SHORTEST_PR_S) & (pr_s <= LONGEST_PR_S)
     if qrs.size == 0 or 2 * mine.sum() < qrs.size:
         reason = f"a P wave leads to {mine.sum()} of {qrs.size} beats, under half"
+        reason = reason if qrs.size else NO_QRS
         return _refused(("p_ms", "pr_ms"), reason, warnings)
     chosen = last[mine]
     pr = _measure(1000 * pr_s[mine])
@@ -211,6 +213,7 @@ def _repolarisation(
         mine &= (t.onset[index] < next_onset) & (qt_s <= LONGEST_QT_S)
     if qrs.size == 0 or 2 * mine.sum() < qrs.size:
         reason = f"a T wave follows {mine.sum()} of {qrs.size} beats, under half"
+        reason = reason if qrs.size else NO_QRS
         return _refused(("qt_ms", *keys), reason, warnings)
     qt_ms = 1000 * qt_s[mine]
     found: dict[str, Measure | None] = {"qt_ms": _measure(qt_ms)}

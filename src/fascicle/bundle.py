@@ -10,9 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
@@ -24,6 +22,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from fascicle.errors import BadBundle, FascicleError
+from fascicle.files import write_whole
 from fascicle.labels import Vocabulary
 from fascicle.models.network import Network, build_network
 from fascicle.recipe import Recipe, parse_recipe
@@ -136,17 +135,10 @@ def save_bundle(bundle: Bundle, path: Path, *, half: bool = False) -> Bundle:
     header = _header(bundle)
     text = json.dumps({**header, "header_sha256": _digest(header)}, allow_nan=False)
     content = save(weights, metadata={"fascicle": text})
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        write_whole(path, content)
     except OSError as error:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
         raise BadBundle(f"{path}: cannot be written ({error.strerror})") from None
     return replace(bundle, sha256=hashlib.sha256(content).hexdigest())
 

@@ -13,6 +13,7 @@ import pytest
 import fascicle.data.pack as pack_module
 from fascicle.data.pack import Pack, open_pack, write_pack
 from fascicle.errors import BadData
+from fascicle.files import write_whole
 from fascicle.record import LEADS, Record
 from fascicle.signal.chain import Preprocessing, prepare
 
@@ -187,14 +188,14 @@ def test_a_shard_counts_only_with_its_entries(
     records: Load,
     plain: Preprocessing,
 ) -> None:
-    replace_file = pack_module._replace
+    replace_file = write_whole
 
     def fail_at_entries(path: Path, content: bytes) -> None:
         if path.suffix == ".jsonl":
             raise Killed
         replace_file(path, content)
 
-    monkeypatch.setattr(pack_module, "_replace", fail_at_entries)
+    monkeypatch.setattr(pack_module, "write_whole", fail_at_entries)
     with pytest.raises(Killed):
         write_pack(tmp_path, items, records, plain)
     monkeypatch.undo()

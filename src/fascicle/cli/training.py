@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from rich.table import Table
 
 from fascicle.cli.places import data_folder, packs_folder
 from fascicle.errors import BadFile
+from fascicle.files import write_whole
 
 
 def train_command(
@@ -138,14 +139,10 @@ def evaluate_command(
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file, whole or not at all. Raises BadFile if it cannot be written."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
+        write_whole(path, (json.dumps(value, indent=1) + "\n").encode())
     except OSError as error:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
         raise BadFile(f"{path}: cannot be written: {error.strerror or error}") from error
 
 

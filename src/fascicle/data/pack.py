@@ -8,7 +8,6 @@ in mV per count, leads, labels, beats, waves). Packing is resumable: a finished 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fascicle.errors import BadData
+from fascicle.files import write_whole
 from fascicle.record import LEADS, Beat, Record, Rhythm, Wave
 from fascicle.signal.chain import Preprocessing, prepare
 
@@ -128,7 +128,7 @@ def write_pack(
         if not (folder / f"{name}.jsonl").exists():
             chosen = range(first, min(first + RECORDS_PER_SHARD, len(items)))
             _write_shard(folder, name, [(items[i], load(i)) for i in chosen], preprocessing)
-    _replace(folder / "pack.json", json.dumps(settings, indent=1).encode())
+    write_whole(folder / "pack.json", json.dumps(settings, indent=1).encode())
 
 
 def open_pack(folder: Path) -> Pack:
@@ -182,7 +182,7 @@ def _claim(folder: Path, settings: dict[str, Any]) -> None:
         if path.read_text() != wanted:
             raise BadData(f"{folder}: holds a pack of other records or settings; choose another")
     else:
-        _replace(path, wanted.encode())
+        write_whole(path, wanted.encode())
 
 
 def _write_shard(
@@ -227,8 +227,8 @@ def _write_shard(
             )
         )
         offset += signal.size
-    _replace(folder / f"{name}.i16", b"".join(part.tobytes() for part in parts))
-    _replace(folder / f"{name}.jsonl", ("\n".join(lines) + "\n").encode())
+    write_whole(folder / f"{name}.i16", b"".join(part.tobytes() for part in parts))
+    write_whole(folder / f"{name}.jsonl", ("\n".join(lines) + "\n").encode())
 
 
 def _entry(line: dict[str, Any], shard: str) -> Entry:
@@ -251,16 +251,3 @@ def _entry(line: dict[str, Any], shard: str) -> Entry:
         beats=tuple(Beat(time_s, kind, 1.0, symbol) for time_s, kind, symbol in line["beats"]),
         rhythms=tuple(Rhythm(*span) for span in line["rhythms"]),
     )
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

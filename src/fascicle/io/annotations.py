@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from fascicle.errors import BadFile
+from fascicle.files import write_whole
 from fascicle.io.marks import BEATS, Mark, decode_marks, encode_marks
 from fascicle.io.raw import read_bytes
 from fascicle.labels import aami_kind
@@ -189,12 +189,7 @@ def write_annotations(
         raise ValueError("times must be finite and not negative")
     timed = [replace(mark, sample=round(time_s * record_rate_hz)) for time_s, mark in marks]
     content = encode_marks(sorted(timed, key=lambda mark: mark.sample), record_rate_hz)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(path, content)
 
 
 def _consensus(waves: list[Wave], beats: list[Beat]) -> list[tuple[float, Mark]]:

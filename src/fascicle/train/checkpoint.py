@@ -7,30 +7,23 @@ header. All other randomness is seeded by the step, so a resumed run equals an u
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from fascicle.errors import BadData
+from fascicle.files import write_whole
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
     """Write tensors and a JSON header so that the file is there whole or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        kept = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
-        save_file(kept, part, metadata={"fascicle": json.dumps(header, allow_nan=False)})
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    kept = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
+    write_whole(path, save(kept, metadata={"fascicle": json.dumps(header, allow_nan=False)}))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+from fascicle.files import write_whole
+
 LOG = "log.jsonl"
 BOARD = "tensorboard"
 
@@ -35,9 +37,7 @@ def _cut(path: Path, done: int) -> None:
     """Drop the lines of steps that will be taken again, and one that was not finished."""
     if path.exists():
         lines = path.read_text(encoding="utf-8").splitlines()[:done]
-        part = path.with_name(f".{path.name}.part")
-        part.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-        part.replace(path)
+        write_whole(path, "".join(line + "\n" for line in lines).encode())
 
 
 @contextmanager

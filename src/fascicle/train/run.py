@@ -18,6 +18,7 @@ from fascicle.data.batch import Group
 from fascicle.data.packing import Progress, no_progress, pack_source
 from fascicle.data.splits import check_leaks, choose
 from fascicle.errors import BadData, BadRecipe
+from fascicle.files import write_whole
 from fascicle.labels import (
     Vocabulary,
     challenge_classes,
@@ -192,9 +193,8 @@ def _check_folder(folder: Path, recipe: Recipe, resume: bool) -> None:
 def _claim(folder: Path, recipe: Recipe) -> None:
     """Write down whose folder this is."""
     folder.mkdir(parents=True, exist_ok=True)
-    part = folder / ".recipe.json.part"
-    part.write_text(json.dumps(recipe.model_dump(mode="json"), indent=1), encoding="utf-8")
-    part.replace(folder / "recipe.json")
+    text = json.dumps(recipe.model_dump(mode="json"), indent=1)
+    write_whole(folder / "recipe.json", text.encode())
 
 
 def _check_choice(recipe: Recipe, held: Held) -> None:

@@ -13,7 +13,7 @@ def many(system: str, count: int) -> list[Diagnosis]:
 
 
 def test_little_to_say_takes_the_least_room(findings: Findings) -> None:
-    panel = set_panel(replace(findings, diagnoses=(), warnings=()))
+    panel = set_panel(replace(findings, diagnoses=(), warnings=(), quality={}))
     assert (panel.first, panel.second, panel.warnings) == ((), (), ())
     assert panel.lines == LEAST_LINES
 
@@ -49,9 +49,17 @@ def test_every_diagnosis_is_shown_or_counted(findings: Findings, count: int) -> 
 @pytest.mark.parametrize("count", [1, 15, 34, 35, 80])
 def test_every_warning_is_shown_or_counted(findings: Findings, count: int) -> None:
     warnings = tuple(f"warning {i}" for i in range(count))
-    lines = set_panel(replace(findings, warnings=warnings)).warnings
+    lines = set_panel(replace(findings, warnings=warnings, quality={})).warnings
     assert len(lines) <= MOST_LINES
     shown = sum(line.startswith("•") for line in lines)
     if shown < count:
         assert lines[-1] == f"and {count - shown} more, see the JSON file"
     assert shown >= min(count, MOST_LINES - 1)
+
+
+def test_leads_that_are_not_good_stand_before_the_warnings(findings: Findings) -> None:
+    lines = set_panel(findings).warnings
+    assert [line.lstrip("• ") for line in lines] == [
+        "V3 poor (noisy)",
+        "QT: no T wave was sure enough",
+    ]

@@ -4,9 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from fascicle.record import Diagnosis, Findings, Measure
+from fascicle.record import Diagnosis, Findings, LeadQuality, Measure
 from fascicle.report import summarize
-from fascicle.report.text import describe_beats, format_measure, group_present
+from fascicle.report.text import (
+    describe_beats,
+    describe_quality,
+    format_measure,
+    group_present,
+    join_reasons,
+)
 
 
 def test_summary_in_full(findings: Findings) -> None:
@@ -21,7 +27,7 @@ def test_summary_in_full(findings: Findings) -> None:
         "           SCP-ECG:",
         "              80%  ventricular premature complex (PVC)",
         "              70%  sinus rhythm (SR)",
-        "Warnings   qt_ms: no T wave was sure enough",
+        "Warnings   QT: no T wave was sure enough",
         "by default 1.0. Research software, not a medical device.",
     ]
 
@@ -72,3 +78,16 @@ def test_a_diagnosis_at_its_threshold_is_present() -> None:
 def test_summary_without_a_present_diagnosis(findings: Findings) -> None:
     absent = [item for item in findings.diagnoses if not item.present]
     assert "none reaches its threshold" in summarize(replace(findings, diagnoses=tuple(absent)))
+
+
+def test_one_reason_of_several_intervals_is_one_line() -> None:
+    warnings = ("no gain", "pr_ms: no P", "qt_ms: no T", "p_ms: no P", "note: no P", "rr_ms: no P")
+    assert join_reasons(warnings) == ("no gain", "PR, P, RR: no P", "QT: no T", "note: no P")
+    assert join_reasons(()) == ()
+
+
+def test_leads_with_one_fault_are_one_line(findings: Findings) -> None:
+    noisy, lost = LeadQuality("poor", ("noisy", "clipped")), LeadQuality("missing")
+    quality = {"I": noisy, "II": LeadQuality("good"), "III": lost, "V1": noisy}
+    described = describe_quality(replace(findings, quality=quality))
+    assert described == ["I, V1 poor (noisy, clipped)", "III missing"]

@@ -16,8 +16,10 @@ from fascicle.report.text import (
     INTERVAL_ROWS,
     SEXES,
     describe_beats,
+    describe_quality,
     format_measure,
     group_present,
+    join_reasons,
 )
 from fascicle.report.typeset import fit, put_text, width_mm, wrap
 
@@ -66,7 +68,8 @@ class Panel:
 
 def set_panel(findings: Findings) -> Panel:
     """Return the panel of some findings, with as many lines as its longest column needs."""
-    warnings = _warning_lines(findings.warnings)
+    said = join_reasons((*describe_quality(findings), *findings.warnings))
+    warnings = _warning_lines(said)
     listed: list[Line] = []
     for system, diagnoses in group_present(findings.diagnoses):
         listed += [system, *diagnoses]

@@ -29,11 +29,11 @@ def summarize(findings: Findings) -> str:
     """Return the findings as a few lines of plain text, without a final line end."""
     parts = [
         [f"{findings.name}: {describe_record(findings)}"],
-        _section("Signal", _quality_lines(findings)),
+        _section("Signal", describe_quality(findings) or ["no problem found"]),
         _section("Intervals", _interval_lines(findings)),
         _section("Beats", [describe_beats(findings) or "none found"]),
         _section("Diagnoses", _diagnosis_lines(findings)),
-        _section("Warnings", list(findings.warnings)),
+        _section("Warnings", list(join_reasons(findings.warnings))),
         [f"by {findings.bundle.name} {findings.bundle.version}. {DISCLAIMER}"],
     ]
     return "\n".join(line for part in parts for line in part)
@@ -53,6 +53,16 @@ def describe_beats(findings: Findings) -> str:
     """Return how many beats there are of each class, such as "11 N, 2 V"; "" without beats."""
     counts = Counter(beat.kind for beat in findings.beats)
     return ", ".join(f"{counts[kind]} {kind}" for kind in BEAT_KINDS if counts[kind])
+
+
+def describe_quality(findings: Findings) -> list[str]:
+    """Return which leads are not good and why, such as "II, aVF poor (noisy: mains)"."""
+    leads: dict[str, list[str]] = {}
+    for lead, quality in findings.quality.items():
+        if quality.status != "good":
+            reasons = f" ({', '.join(quality.reasons)})" if quality.reasons else ""
+            leads.setdefault(f"{quality.status}{reasons}", []).append(lead)
+    return [f"{', '.join(of)} {fault}" for fault, of in leads.items()]
 
 
 def format_measure(measure: Measure | None, unit: str) -> str:
@@ -75,17 +85,21 @@ def group_present(diagnoses: Sequence[Diagnosis]) -> list[tuple[str, list[Diagno
     ]
 
 
+def join_reasons(warnings: Sequence[str]) -> tuple[str, ...]:
+    """Return the warnings for a reader: intervals by their words, those of one reason together."""
+    words = {key: word for key, word, _ in INTERVAL_ROWS}
+    joined: dict[str, list[str]] = {}
+    for warning in warnings:
+        key, _, reason = warning.partition(": ")
+        if key in words:
+            joined.setdefault(reason, []).append(words[key])
+        else:
+            joined.setdefault(warning, [])
+    return tuple(f"{', '.join(of)}: {text}" if of else text for text, of in joined.items())
+
+
 def _section(title: str, lines: list[str]) -> list[str]:
     return [f"{title if row == 0 else '':<10} {line}" for row, line in enumerate(lines)]
-
-
-def _quality_lines(findings: Findings) -> list[str]:
-    lines = []
-    for lead, quality in findings.quality.items():
-        if quality.status != "good":
-            reasons = f" ({', '.join(quality.reasons)})" if quality.reasons else ""
-            lines.append(f"{lead} {quality.status}{reasons}")
-    return lines or ["no problem found"]
 
 
 def _interval_lines(findings: Findings) -> list[str]:

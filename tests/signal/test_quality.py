@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from fascicle.errors import BadRequest
 from fascicle.record import Record, Signal
+from fascicle.signal.filters import bandpass
 from fascicle.signal.quality import FAULTS, assess, lead_scores
+from fascicle.synth import synthesize
 
 
 def ecg(rate_hz: float = 300.0, duration_s: float = 10.0, bpm: float = 70.0) -> Signal:
@@ -106,6 +108,15 @@ def test_a_lead_that_is_flat_throughout_is_missing() -> None:
     status, reasons = verdict(level)
     assert status == "poor"
     assert "flat" in reasons
+
+
+@pytest.mark.parametrize("condition", ["lbbb", "paced"])
+def test_a_wide_qrs_is_no_electrode_motion(condition: str) -> None:
+    heart = synthesize(condition, seed=5, noise=None)
+    assert np.mean(lead_scores(heart.signal, 500.0)["electrode motion"] < 1) >= 11 / 12
+    noise = np.random.default_rng(0).normal(size=heart.signal.shape).astype(np.float32)
+    moved = heart.signal + 4 * bandpass(noise, 500.0, 0.5, 6.0)
+    assert (lead_scores(moved, 500.0)["electrode motion"] >= 1).all()
 
 
 def test_noise_alone_is_poor() -> None:

@@ -29,6 +29,7 @@ CLIPPED_SHARE = 0.002  # of the samples that tie with the largest or the smalles
 CLIPPED_SAMPLES = 5
 NOISE_RATIO, NOISE_MV = 0.2, 0.015  # silence over QRS, both rms above 10 Hz; and silence alone
 MOTION_RATIO, MOTION_MV = 0.7, 0.05  # silence at 1-8 Hz (range in 0.1 s) over QRS; and alone
+MOTION_SHARE = 0.2  # and over its own highest: a wide QRS has little above 10 Hz, and yet silence
 WANDER_MV = 0.5  # 90 % quantile of the baseline's change in half a second
 MAINS_SHARE = 0.5  # of the power above 10 Hz: the noise is mains, not muscle
 MISSING_SHARE = 0.95
@@ -176,8 +177,11 @@ def _noise(signal: Signal, rate_hz: float) -> tuple[Scores, Scores]:
     noisy = np.minimum(floor / qrs / NOISE_RATIO, floor / NOISE_MV)
 
     swings = np.ptp(_blocks(bandpass(signal, rate_hz, 1.0, 8.0), round(0.1 * rate_hz)), axis=2)
-    swing = _silence(swings, round(PART_S / 0.1))
+    per_part = round(PART_S / 0.1)
+    swing = _silence(swings, per_part)
+    highest = np.maximum(np.median(_parts(swings, per_part).max(axis=2), axis=1), 1e-6)
     motion = np.minimum(swing / qrs / MOTION_RATIO, swing / MOTION_MV)
+    motion = np.minimum(motion, swing / highest / MOTION_SHARE)
 
     baseline = lowpass(signal, rate_hz, 0.8, 2.0)
     apart = round(rate_hz / 2)

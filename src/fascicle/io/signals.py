@@ -182,9 +182,9 @@ def _millivolts(
     """Return samples in mV, NaN where invalid, after a look whether the header agrees with them."""
     name = line.name or line.file
     if line.checksum is not None and (int(samples.sum(dtype=np.int64)) - line.checksum) % 65536:
-        warnings.append(f"signal {name!r} has another checksum than its header says")
+        warnings.append(f"signal {name!r} has another checksum than the header says")
     if line.first is not None and samples.size and line.format != 8 and samples[0] != line.first:
-        warnings.append(f"signal {name!r} has another first sample than its header says")
+        warnings.append(f"signal {name!r} has another first sample than the header says")
     values: NDArray[np.float64] = (samples.astype(np.float64) - line.baseline) / line.gain
     if line.format in INVALID:
         values[samples == INVALID[line.format]] = np.nan

@@ -224,7 +224,7 @@ def test_a_killed_process_is_continued(mirror: Mirror, tmp_path: Path) -> None:
     assert not (tmp_path / "100.dat").exists()
     get(mirror, tmp_path)
     assert contents(tmp_path) == wanted_files(mirror)
-    assert mirror.asked[-1] == ("100.dat", "bytes=524288-")
+    assert ("100.dat", "bytes=524288-") in mirror.asked  # several files are asked for at once
 
 
 def test_a_wrong_checksum_is_refused(mirror: Mirror, tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ from fascicle.tasks import Outcome, Task
 Array = NDArray[np.float32]
 CHUNK_S = 60.0
 WINDOW_S = 10.0
+SHORT_S = 5.0
+"""Findings of a shorter record carry a warning."""
 WINDOWS_AT_ONCE = 12
 HEAD_REACH = 64
 """Samples to each side that the heads see beyond the trunk's reach."""
@@ -98,9 +100,10 @@ class Model:
         signal, present = to_standard(record)
         present &= ~np.isin(LEADS, sorted(missing))
         if not present.any():
-            raise BadRequest(
-                f"{record.name}: no usable standard lead among {', '.join(record.leads)}"
-            )
+            reasons = sorted({why for found in (quality or {}).values() for why in found.reasons})
+            said = f" ({'; '.join(reasons)})" if reasons else ""
+            leads = ", ".join(record.leads)
+            raise BadRequest(f"{record.name}: no usable standard lead among {leads}{said}")
         used = prepare(signal[present], record.rate_hz, self.bundle.recipe.preprocessing)
         ready = np.zeros((len(LEADS), used.shape[1]), dtype=np.float32)
         ready[present] = used
@@ -294,12 +297,14 @@ def assemble(
     good = [lead for lead in record.leads if quality[lead].status == "good" and lead in LEADS]
     usable = good or [lead for lead, there in zip(LEADS, prepared.present, strict=True) if there]
     agreed = consensus({lead: by_lead.get(lead, []) for lead in usable}) if found.waves else ()
-    cleaned = {
-        lead: prepared.signal[row] for row, lead in enumerate(LEADS) if prepared.present[row]
-    }
+    cleaned = {lead: prepared.signal[row] for row, lead in enumerate(LEADS) if lead in usable}
     rate_hz = bundle.recipe.preprocessing.rate_hz
     measures, doubts = intervals(agreed, found.beats, cleaned, rate_hz)
     warnings = [*record.warnings, *_electrode_warnings(record), *doubts]
+    if not good:
+        warnings.append("no lead is of good quality: every finding is doubtful")
+    if record.duration_s < SHORT_S:
+        warnings.append(f"only {record.duration_s:.3g} s long: the net was taught ten seconds")
     windows = len(_window_spans(prepared.signal.shape[1], rate_hz))
     if "diagnosis" in tasks and windows > 1:
         warnings.append(f"diagnoses are the mean over {windows} windows of about ten seconds")

@@ -67,6 +67,7 @@ def _pass(
     pool = ProcessPoolExecutor(
         min(processes, len(places)), mp_context=get_context("spawn"), initializer=_start
     )
+    finished = False
     try:
         # Workers ignore the keyboard for good: one that is still starting would print a traceback.
         with _handling(signal.SIGINT, signal.SIG_IGN):
@@ -76,11 +77,11 @@ def _pass(
                 yield waiting[done], done.result()
             except (BrokenProcessPool, SystemExit):
                 yield waiting[done], None
-    except BaseException:  # interrupted: what waits is not begun, what was begun is left
-        pool.shutdown(wait=False, cancel_futures=True)
-        _end(active_children())
-        raise
+        finished = True
     finally:
+        if not finished:  # interrupted: what waits is not begun, what was begun is left
+            pool.shutdown(wait=False, cancel_futures=True)
+            _end(active_children())
         pool.shutdown()
 
 

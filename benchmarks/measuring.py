@@ -83,7 +83,7 @@ def describe(packages: Sequence[str], core: int | None, note: str) -> dict[str, 
         },
         "versions": {"python": platform.python_version()}
         | {package: version(package) for package in packages},
-        "commit": _commit(),
+        "commit": commit(),
         "core": core,
         "threads": 1,
         "load_at_start": round(os.getloadavg()[0], 2),
@@ -98,7 +98,7 @@ def _processor() -> str:
     return names[0] if names else platform.processor()
 
 
-def _commit() -> str:
+def commit() -> str:
     """Return the commit, with "+" where the package or the benchmarks differ from it."""
     git = ["git", "-C", str(ROOT)]
     found = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)

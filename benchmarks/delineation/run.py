@@ -9,8 +9,7 @@ intervals over records.
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
+import sys
 from pathlib import Path
 
 import torch
@@ -20,7 +19,11 @@ from fascicle.predict import load
 from fascicle.recipe import read_recipe
 from fascicle.train.run import train_recipe
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+import measuring  # noqa: E402
+
 FOLDS = range(5)
 SHOWN = ("P", "QRS", "T")
 
@@ -46,16 +49,14 @@ def main() -> None:
         "recipe": arguments.recipe.name,
         "command": "python benchmarks/delineation/run.py --data DIR",
         "quick": arguments.quick,
-        "commit": commit(),
+        "commit": measuring.commit(),
         "scores": scores,
         "groups": groups,
     }
     if arguments.quick:
         print(table(result))
         return
-    (HERE / "results.json").write_text(json.dumps(result, indent=1) + "\n")
-    write_table(HERE / "README.md", table(result))
-    print(table(result))
+    measuring.write(HERE, result, table(result))
 
 
 def train_fold(fold: int, arguments: argparse.Namespace) -> Path:
@@ -90,9 +91,10 @@ def table(result: dict) -> str:  # type: ignore[type-arg]
         for side in ("onset", "offset"):
             key = f"waves.{kind}.{side}"
             error, spread = scores[f"{key}.error_mean_ms_150"], scores[f"{key}.error_sd_ms_150"]
+            errors = "none" if spread is None else f"{error:+.1f} ± {spread:.1f}"
             lines.append(
                 f"| {kind} {side} | {limits(scores, key + '.f1_150')} | "
-                f"{limits(scores, key + '.f1_40')} | {error:+.1f} ± {spread:.1f} |"
+                f"{limits(scores, key + '.f1_40')} | {errors} |"
             )
     lines += [
         f"| **{kind}, both** | {limits(scores, f'waves.{kind}.f1_150')} | "
@@ -104,18 +106,9 @@ def table(result: dict) -> str:  # type: ignore[type-arg]
 
 
 def limits(scores: dict, key: str) -> str:  # type: ignore[type-arg]
-    return f"{scores[key]:.4f} ({scores[key + '.low']:.4f} to {scores[key + '.high']:.4f})"
-
-
-def write_table(path: Path, text: str) -> None:
-    before, _, rest = path.read_text().partition("<!-- table -->\n")
-    _, _, after = rest.partition("<!-- end -->")
-    path.write_text(f"{before}<!-- table -->\n{text}\n<!-- end -->{after}")
-
-
-def commit() -> str:
-    found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-    return found.stdout.strip()
+    """Return value and interval; a net that finds nothing has no errors to show."""
+    value, low, high = (scores[key + end] for end in ("", ".low", ".high"))
+    return "none" if None in (value, low, high) else f"{value:.4f} ({low:.4f} to {high:.4f})"
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,11 @@ from fascicle.evaluate import Case, Scores, add_to_card, collect, evaluate, scor
 from fascicle.predict import Model, load
 from fascicle.record import LEAD_SETS
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+import measuring  # noqa: E402
+
 BUNDLE = HERE / "bundle.safetensors"
 TESTS = (
     ("ptbxl", [9], None),
@@ -82,10 +87,7 @@ def main() -> None:
         ),
     }
     shown = {"results": [short(result) for result in results], **further}
-    (HERE / "results.json").write_text(json.dumps(shown, indent=1) + "\n")
-    text = table(results, further)
-    write_table(HERE / "README.md", text)
-    print(text)
+    measuring.write(HERE, shown, table(results, further))
 
 
 def part(
@@ -137,12 +139,6 @@ def table(results: list[dict[str, Any]], further: Mapping[str, Scores]) -> str:
 def figures(scores: Mapping[str, float | None], key: str) -> str:
     low, high = scores[f"{key}.low"], scores[f"{key}.high"]
     return f"{scores[key]:.4f} | {low:.4f} to {high:.4f}"
-
-
-def write_table(path: Path, text: str) -> None:
-    before, _, rest = path.read_text().partition("<!-- table -->\n")
-    _, _, after = rest.partition("<!-- end -->")
-    path.write_text(f"{before}<!-- table -->\n{text}\n<!-- end -->{after}")
 
 
 if __name__ == "__main__":

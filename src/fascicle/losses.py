@@ -1,7 +1,9 @@
 """Losses: (logits, target, weight) -> scalar, the sum of weight x loss over all elements.
 
 Weights come normalised (`normalise`), so that the sum is a mean over what is labelled, and so
-that processes that share a batch add up to what one process would have had.
+that processes that share a batch add up to what one process would have had. An element of weight
+0 is unknown and changes nothing. Constants of a loss are keywords, for `functools.partial`. Targets
+of whole records may be mixed: any share from 0 to 1.
 """
 
 from __future__ import annotations
@@ -45,6 +47,106 @@ def beat_loss(
     here = functional.binary_cross_entropy_with_logits(logits[:, 0], target[:, 0], reduction="none")
     kind = functional.cross_entropy(logits[:, 1:], target[:, 1].long(), reduction="none")
     return (here * weight[:, 0]).sum() + (kind * weight[:, 1]).sum()
+
+
+def focal_loss(
+    logits: Float[Tensor, "batch class"],
+    target: Float[Tensor, "batch class"],
+    weight: Float[Tensor, "batch class"],
+    *,
+    gamma: float = 2.0,
+) -> Float[Tensor, ""]:
+    """Return the weighted focal loss, -(1 - p_t)^gamma log p_t (Lin et al. 2017, eq. 4).
+
+    p_t is the probability of the right answer; gamma = 0 is the cross-entropy, 2 is usual.
+    """
+    return asymmetric_loss(logits, target, weight, gamma_negative=gamma, gamma_positive=gamma)
+
+
+def asymmetric_loss(
+    logits: Float[Tensor, "batch class"],
+    target: Float[Tensor, "batch class"],
+    weight: Float[Tensor, "batch class"],
+    *,
+    gamma_negative: float = 2.0,
+    gamma_positive: float = 1.0,
+    shift: float = 0.0,
+) -> Float[Tensor, ""]:
+    """Return the weighted asymmetric loss (Ridnik et al. 2021, eq. 7).
+
+    With y = 1 it is -(1 - p)^gamma_positive log p, with y = 0 -q^gamma_negative log(1 - q), where
+    q = max(p - shift, 0), so that negatives below the shift count nothing.
+
+    Raises
+    ------
+    ValueError
+        For a negative gamma, or a shift that is not in [0, 1).
+    """
+    if min(gamma_negative, gamma_positive) < 0 or not 0 <= shift < 1:
+        raise ValueError(
+            f"expected gammas of at least 0 and a shift in [0, 1), not {gamma_negative}, "
+            f"{gamma_positive} and {shift}"
+        )
+    right, wrong = functional.logsigmoid(logits), functional.logsigmoid(-logits)
+    positive = -torch.exp(gamma_positive * wrong) * right  # powers of exp(log) stay finite
+    if shift:
+        # not 0: a power below 1 has no gradient there
+        shifted = (torch.sigmoid(logits) - shift).clamp(min=1e-12)
+        right, wrong = shifted.log(), torch.log1p(-shifted)
+    negative = -torch.exp(gamma_negative * right) * wrong
+    return ((target * positive + (1 - target) * negative) * weight).sum()
+
+
+def softmax_cross_entropy(
+    logits: Float[Tensor, "batch class"],
+    target: Float[Tensor, "batch class"],
+    weight: Float[Tensor, "batch 1"],
+) -> Float[Tensor, ""]:
+    """Return the weighted softmax cross-entropy of one answer per row; targets are one-hot."""
+    loss = functional.cross_entropy(logits, target, reduction="none")
+    return (loss * weight[:, 0]).sum()
+
+
+def challenge_score(
+    probability: Float[Tensor, "batch class"],
+    target: Float[Tensor, "batch class"],
+    *,
+    rewards: Float[Tensor, "class class"],
+) -> Float[Tensor, " batch"]:
+    """Return the Challenge score of each record, not yet scaled, for soft answers.
+
+    norm = max(1, sum_j max(x_j, y_j)) and score = sum_ij y_i x_j w_ij / norm (Ren et al. 2021,
+    eq. 1-3). On binary x the sum over the records is the official program's `observed`.
+
+    Parameters
+    ----------
+    probability, target
+        x and y; where a label is unknown both must be 0.
+    rewards
+        w, rows are labels (`fascicle.labels.challenge_weights`).
+    """
+    norm = torch.maximum(probability, target).sum(1).clamp(min=1)
+    return ((target @ rewards.to(target)) * probability).sum(1) / norm
+
+
+def challenge_loss(
+    logits: Float[Tensor, "batch 2 class"],
+    target: Float[Tensor, "batch class"],
+    weight: Float[Tensor, "batch class"],
+    *,
+    rewards: Float[Tensor, "class class"],
+    share: float = 0.1,
+) -> Float[Tensor, ""]:
+    """Return BCE of the first answer minus `share` x the mean score of the second (Ren et al.).
+
+    The weights of a record sum to its part in the mean over records: 1 / records where all labels
+    are known, and 0 for a record without labels, whatever number of processes shares the batch.
+    """
+    known = weight > 0
+    probability = torch.sigmoid(logits[:, 1]) * known
+    score = challenge_score(probability, target * known, rewards=rewards)
+    entropy = binary_cross_entropy(logits[:, 0], target, weight)
+    return entropy - share * (score * weight.sum(1)).sum()
 
 
 def totals(weight: Float[Tensor, "batch part *rest"]) -> Float[Tensor, " part"]:

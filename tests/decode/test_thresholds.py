@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from fascicle.decode.thresholds import Metric, decide, fit_thresholds
+from fascicle.decode.thresholds import (
+    Metric,
+    decide,
+    fit_global_threshold,
+    fit_thresholds,
+    search_threshold,
+    search_thresholds,
+)
 
 
 def column(*values: float) -> np.ndarray:
@@ -116,3 +123,119 @@ def test_impossible_arguments_are_refused(changed: dict[str, Any]) -> None:
     arguments: dict[str, Any] = {"labels": truth(1, 0, 1), "probabilities": column(0.3, 0.1, 0.2)}
     with pytest.raises(ValueError):
         fit_thresholds(**(arguments | changed))
+
+
+@pytest.mark.parametrize("function", [fit_thresholds, fit_global_threshold])
+@pytest.mark.parametrize("weight", [np.nan, np.inf, -1.0])
+def test_a_weight_that_is_none_is_refused(function: Any, weight: float) -> None:
+    weights = np.array([1.0, weight, 1.0])
+    with pytest.raises(ValueError, match="weights"):
+        function(truth(1, 0, 1), column(0.3, 0.1, 0.2), weights=weights)
+
+
+def hospital(seed: int, records: int = 25, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Return labels and scores, with ties within and between classes."""
+    generator = np.random.default_rng(seed)
+    labels = generator.random((records, classes)) < 0.4
+    labels[:2] = np.array([[True], [False]])
+    scores = np.clip(labels * 0.2 + generator.random((records, classes)), 0, 1).round(2)
+    return labels, scores
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["f1", "youden"]))
+def test_no_global_threshold_does_better(seed: int, metric: Metric) -> None:
+    labels, scores = hospital(seed)
+    weight = np.random.default_rng(seed).integers(1, 5, len(labels)).astype(np.float64)
+
+    def mean(cut: float) -> float:
+        parts = zip(labels.T, scores.T, strict=True)
+        return float(np.mean([score(y, s >= cut, weight, metric) for y, s in parts]))
+
+    reached = mean(fit_global_threshold(labels, scores, None, metric, weight))
+    for cut in np.linspace(-0.005, 1.005, 102):
+        assert mean(cut) <= reached + 1e-9
+
+
+def test_a_global_threshold_lies_midway_between_scores_of_all_classes() -> None:
+    labels = np.array([[1, 0], [0, 1]], dtype=bool)
+    scores = np.array([[0.9, 0.2], [0.3, 0.6]])
+    assert fit_global_threshold(labels, scores) == pytest.approx(0.45)
+
+
+def test_a_global_threshold_leaves_classes_without_examples_out() -> None:
+    labels, scores = hospital(1)
+    alone = fit_global_threshold(labels, scores)
+    more = np.column_stack([labels, np.zeros(len(labels), bool)])
+    assert fit_global_threshold(more, np.column_stack([scores, scores[:, 0]])) == alone
+    assert fit_global_threshold(np.zeros((3, 2), bool), np.zeros((3, 2))) == 0.5
+
+
+def test_a_weight_is_a_repetition() -> None:
+    labels, scores = hospital(2)
+    times = np.random.default_rng(2).integers(0, 4, len(labels))
+    again = np.repeat(labels, times, axis=0), np.repeat(scores, times, axis=0)
+    heavy = times.astype(np.float64)
+    found = fit_global_threshold(labels, scores, weights=heavy)
+    assert np.array_equal(scores >= found, scores >= fit_global_threshold(*again))
+
+
+def test_an_unknown_label_does_not_move_a_global_threshold() -> None:
+    labels, scores = hospital(3)
+    known = np.ones_like(labels)
+    known[5:9, 1] = False
+    changed = scores.copy()
+    changed[5:9, 1] = np.nan
+    found = fit_global_threshold(labels, changed, known)
+    assert found == fit_global_threshold(labels ^ ~known, changed, known)
+    with pytest.raises(ValueError, match="finite"):
+        fit_global_threshold(labels, changed)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_searching_any_score_finds_what_the_closed_form_finds(seed: int) -> None:
+    labels, scores = hospital(seed)
+
+    def macro(outputs: np.ndarray) -> float:
+        return float(f1_score(labels, outputs, average="macro", zero_division=0.0))
+
+    assert search_threshold(scores, macro) == fit_global_threshold(labels, scores)
+    found = search_thresholds(scores, macro, start=0.5)
+    assert np.array_equal(scores >= found, decide(scores, fit_thresholds(labels, scores)))
+
+
+def test_a_search_may_let_nothing_in() -> None:
+    scores = column(0.2, 0.8)
+    assert search_threshold(scores, lambda outputs: -float(outputs.sum())) == pytest.approx(0.9)
+    found = search_threshold(column(0.2, 1.0), lambda outputs: -float(outputs.sum()))
+    assert 1 < found < 1.001
+
+
+def test_a_search_goes_around_what_is_undefined() -> None:
+    scores = column(0.2, 0.4, 0.8)
+
+    def precision(outputs: np.ndarray) -> float:
+        return outputs[1, 0] / outputs.sum() if outputs.sum() > 1 else float("nan")
+
+    assert search_threshold(scores, precision) == pytest.approx(0.3)
+    assert search_thresholds(scores, precision, start=0.9) == pytest.approx([0.3])
+    assert search_threshold(scores, lambda outputs: float("nan")) == 0.5
+    assert search_threshold(np.zeros((0, 1)), lambda outputs: 1.0) == 0.5
+
+
+def test_a_search_keeps_a_start_that_is_best() -> None:
+    _, scores = hospital(4)
+    found = search_thresholds(scores, lambda outputs: 1.0, start=np.array([0.1, 0.2, 0.3]))
+    assert found.tolist() == [0.1, 0.2, 0.3]
+    with pytest.raises(ValueError, match="finite"):
+        search_thresholds(np.full((2, 1), np.nan), lambda outputs: 1.0, start=0.5)
+
+
+def test_neighbouring_short_floats_are_told_apart_by_one_number() -> None:
+    low = np.float32(0.3)
+    scores = np.array([[low], [np.nextafter(low, np.float32(1))]])
+    for found in (
+        fit_global_threshold(truth(0, 1), scores),
+        search_threshold(scores, lambda outputs: float(outputs[1, 0]) - float(outputs[0, 0])),
+    ):
+        assert decide(scores, found).ravel().tolist() == [False, True]

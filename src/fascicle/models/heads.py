@@ -1,9 +1,12 @@
 """Heads: features become logits, one class per task.
 
-Every head takes (features, signal, present, valid, covariates) and fits every backbone.
+Every head takes (features, signal, present, valid, covariates) and fits every backbone. A head
+is `windowed` when it has weights per frame, so that only windows of one length fit.
 """
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +22,8 @@ class WavesHead(nn.Module):
     A lead's own signal passes a stem that all leads share; the joint map is read through a
     projection of its own per lead. So a mark follows its own lead, and knows the others.
     """
+
+    windowed: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -64,6 +69,8 @@ class WavesHead(nn.Module):
 class BeatsHead(nn.Module):
     """A beat here? and which? for each sample: logits (batch, 1 + kinds, sample)."""
 
+    windowed: ClassVar[bool] = False
+
     def __init__(self, dense_channels: int, kinds: int = 5, width: int = 32, kernel: int = 5):
         super().__init__()
         self.net = nn.Sequential(
@@ -89,6 +96,8 @@ class BeatsHead(nn.Module):
 class DiagnosisHead(nn.Module):
     """Independent logistic regressions on the pooled frames, with age and sex where known."""
 
+    windowed: ClassVar[bool] = False
+
     def __init__(
         self,
         channels: int,
@@ -98,6 +107,7 @@ class DiagnosisHead(nn.Module):
         dropout: float = 0.3,
     ) -> None:
         super().__init__()
+        self.covariates = covariates
         self.norm = RecordNorm(channels)
         self.attention = nn.Conv1d(channels, 4, 1)
         self.embed = nn.Linear(6 * channels + covariates, width)
@@ -114,25 +124,121 @@ class DiagnosisHead(nn.Module):
     ) -> Tensor:
         """Return logits (batch, class) over the frames that are not padding."""
         x = functional.silu(self.norm(features.frames)).float()
-        frame = torch.arange(x.shape[-1], device=x.device)
-        inside = (frame * features.samples_per_frame < valid.unsqueeze(-1)).unsqueeze(1)
+        inside = _inside(features, valid)
         low = torch.finfo(x.dtype).min
         mean = (x * inside).sum(-1) / inside.sum(-1)
         peak = x.masked_fill(~inside, low).amax(-1)
         weight = self.attention(x).float().masked_fill(~inside, low).softmax(-1)
         attended = torch.einsum("bhf,bcf->bhc", weight, x).flatten(1)
-        pooled = torch.cat([mean, peak, attended, covariates], dim=1)
+        known = covariates[:, : self.covariates]
+        pooled = torch.cat([mean, peak, attended, known], dim=1)
         embedded = functional.silu(self.embed(self.dropout(pooled)))
         logits: Tensor = self.out(self.dropout(embedded))
         return logits
 
 
+class FlatHead(nn.Module):
+    """A linear layer on the flattened frames: logits (batch, class).
+
+    With a sigmoid these are independent logistic regressions (Hughes et al.), with a softmax the
+    output layer of one task (parameter-sharing paper). Frames that are padding count as zeros.
+    """
+
+    windowed: ClassVar[bool] = True
+
+    def __init__(self, channels: int, classes: int, frames: int) -> None:
+        super().__init__()
+        self.frames = frames
+        self.out = nn.Linear(channels * frames, classes)
+
+    def forward(
+        self,
+        features: Features,
+        signal: Tensor,  # noqa: ARG002
+        present: Tensor,  # noqa: ARG002
+        valid: Tensor,
+        covariates: Tensor,  # noqa: ARG002
+    ) -> Tensor:
+        """Return logits (batch, class). Raises ValueError for another number of frames."""
+        x = features.frames
+        if x.shape[-1] != self.frames:
+            raise ValueError(f"the head was made for {self.frames} frames, got {x.shape[-1]}")
+        logits: Tensor = self.out((x * _inside(features, valid)).flatten(1))
+        return logits
+
+
+class JoinedHead(nn.Module):
+    """Mean frame and covariates in one dense layer, then linear layers (Ren, Xiong, Hooi 2021).
+
+    Parameters
+    ----------
+    channels, classes
+        Of the frames; of each output.
+    outputs
+        1: logits (batch, class). 2, for BCE and for the challenge loss: (batch, output, class).
+    covariates
+        Age, sex and original rate, each with a flag that it is known.
+    width, dropout
+        Of the dense layer.
+    """
+
+    windowed: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        channels: int,
+        classes: int,
+        outputs: int,
+        covariates: int = 6,
+        width: int = 256,
+        dropout: float = 0.2,
+    ) -> None:
+        super().__init__()
+        self.embed = nn.Linear(channels + covariates, width)
+        self.dropout = nn.Dropout(dropout)
+        self.out = nn.ModuleList(nn.Linear(width, classes) for _ in range(outputs))
+
+    def forward(
+        self,
+        features: Features,
+        signal: Tensor,  # noqa: ARG002
+        present: Tensor,  # noqa: ARG002
+        valid: Tensor,
+        covariates: Tensor,
+    ) -> Tensor:
+        """Return logits over the frames that are not padding."""
+        inside = _inside(features, valid)
+        mean = (features.frames.float() * inside).sum(-1) / inside.sum(-1)
+        joined = functional.relu(self.embed(torch.cat([mean, covariates], dim=1)))
+        joined = self.dropout(joined)
+        logits = torch.stack([out(joined) for out in self.out], dim=1)
+        return logits if len(self.out) > 1 else logits.squeeze(1)
+
+
+def _inside(features: Features, valid: Tensor) -> Tensor:
+    """Return which frames (batch, 1, frame) begin before the padding."""
+    frame = torch.arange(features.frames.shape[-1], device=valid.device)
+    return (frame * features.samples_per_frame < valid.unsqueeze(-1)).unsqueeze(1)
+
+
 def _resize(x: Tensor, samples_per_frame: int, wanted: int) -> Tensor:
-    """Return x on a finer or coarser frame grid; frame k stands at sample k * samples_per_frame."""
-    while samples_per_frame > wanted:
-        following = torch.cat([x[..., 1:], x[..., -1:]], dim=-1)
-        x = torch.stack([x, (x + following) / 2], dim=-1).flatten(-2)
-        samples_per_frame //= 2
-    if samples_per_frame < wanted:
-        x = x[..., :: wanted // samples_per_frame]
-    return x
+    """Return x on a finer or coarser frame grid; frame k stands at sample k * samples_per_frame.
+
+    Between two frames it is their line; after the last one it stays.
+    """
+    if samples_per_frame == wanted:
+        return x
+    if wanted % samples_per_frame == 0:
+        return x[..., :: wanted // samples_per_frame]
+    ratio, rest = divmod(samples_per_frame, wanted)
+    if rest == 0 and ratio.bit_count() == 1:
+        for _ in range(ratio.bit_length() - 1):
+            following = torch.cat([x[..., 1:], x[..., -1:]], dim=-1)
+            x = torch.stack([x, (x + following) / 2], dim=-1).flatten(-2)
+        return x
+    frames = x.shape[-1]
+    sample = wanted * torch.arange(-(-frames * samples_per_frame // wanted), device=x.device)
+    before = sample // samples_per_frame
+    share = ((sample % samples_per_frame) / samples_per_frame).to(x.dtype)
+    after = (before + 1).clamp(max=frames - 1)
+    return torch.lerp(x[..., before], x[..., after], share)

@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from fascicle.models.heads import BeatsHead, DiagnosisHead, WavesHead
+from fascicle.models.efficientnet import EfficientNet1d
+from fascicle.models.heads import BeatsHead, DiagnosisHead, FlatHead, JoinedHead, WavesHead
+from fascicle.models.resnet import ResNet34
+from fascicle.models.sharing import cnn1d, recurrent
+from fascicle.models.squeeze import SqueezeResNet
 from fascicle.models.unet import Features, UNet
 
-BACKBONES: Mapping[str, Callable[..., nn.Module]] = {"unet": UNet}
-
-HEADS: Mapping[str, Callable[[Any, int], nn.Module]] = {
-    "waves": lambda backbone, classes: WavesHead(backbone.dense_channels, classes=classes),
-    "beats": lambda backbone, classes: BeatsHead(backbone.dense_channels, kinds=classes),
-    "diagnosis": lambda backbone, classes: DiagnosisHead(backbone.channels, classes),
+BACKBONES: Mapping[str, Callable[..., nn.Module]] = {
+    "unet": UNet,
+    "resnet34": ResNet34,
+    "resnet18_se": partial(SqueezeResNet, (2, 2, 2, 2)),
+    "resnet34_se": partial(SqueezeResNet, (3, 4, 6, 3)),
+    "efficientnet1d": EfficientNet1d,
+    "cnn1d": cnn1d,
+    "rnn": partial(recurrent, nn.RNN),
+    "lstm": partial(recurrent, nn.LSTM),
+    "gru": partial(recurrent, nn.GRU),
 }
-"""Head name -> (backbone, number of classes) -> module."""
+"""Name -> backbone from its options; one with a `window` among them is made for that length."""
+
+HEADS: Mapping[str, Callable[[Any, int, int], nn.Module]] = {
+    "waves": lambda trunk, classes, _: WavesHead(trunk.dense_channels, classes=classes),
+    "beats": lambda trunk, classes, _: BeatsHead(trunk.dense_channels, kinds=classes),
+    "diagnosis": lambda trunk, classes, _: DiagnosisHead(trunk.channels, classes),
+    "pooled": lambda trunk, classes, _: JoinedHead(trunk.channels, classes, outputs=1),
+    "challenge": lambda trunk, classes, _: JoinedHead(trunk.channels, classes, outputs=2),
+    "logistic": lambda trunk, classes, frames: FlatHead(trunk.channels, classes, frames),
+    "softmax": lambda trunk, classes, frames: FlatHead(trunk.channels, classes, frames),
+}
+"""Head name -> (backbone, number of classes, frames of a training window) -> module."""
 
 
 class Network(nn.Module):
@@ -30,13 +51,23 @@ class Network(nn.Module):
         Any module with `channels`, `dense_channels` and `forward(signal, present) -> Features`.
     heads
         Task name -> module.
+
+    Attributes
+    ----------
+    windowed
+        Whether the net must be fed windows of the length that it was made for.
+    reach_samples
+        To each side, what one dense frame can depend on; None where the backbone is windowed.
     """
 
     def __init__(self, backbone: Any, heads: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.backbone = backbone
         self.samples_per_frame = int(backbone.samples_per_frame)
-        self.reach_samples = int(backbone.reach_samples)
+        self.reach_samples: int | None = backbone.reach_samples
+        self.windowed = backbone.reach_samples is None or any(
+            bool(head.windowed) for head in heads.values()
+        )
         self.heads = nn.ModuleDict(heads)
 
     def forward(
@@ -58,7 +89,7 @@ class Network(nn.Module):
         valid
             Samples of each row that are not padding, at least 1.
         covariates
-            Age / 100, age known, sex (F 1, M -1), sex known.
+            Age / 100, age known, sex (F 1, M -1), sex known, original rate / 1000 Hz, rate known.
         rows
             Task -> (batch,) bool: the rows that its head sees; a task without a row is left out,
             and the logits hold only these rows. None: every head sees every row.
@@ -96,7 +127,10 @@ def _on_rows(
 
 
 def build_network(
-    backbone: str, options: Mapping[str, Any], heads: Iterable[tuple[str, str, int]]
+    backbone: str,
+    options: Mapping[str, Any],
+    heads: Iterable[tuple[str, str, int]],
+    window: int,
 ) -> Network:
     """Return a network with fresh weights.
 
@@ -106,6 +140,12 @@ def build_network(
         A key of `BACKBONES` and its arguments.
     heads
         (task, key of `HEADS`, number of classes) for each head.
+    window
+        Samples of a training window: what backbones and heads of one length are made for.
     """
-    trunk = BACKBONES[backbone](**options)
-    return Network(trunk, {task: HEADS[head](trunk, classes) for task, head, classes in heads})
+    make = BACKBONES[backbone]
+    if "window" in inspect.signature(make).parameters:
+        options = {**options, "window": window}
+    trunk: Any = make(**options)
+    frames = -(-window // trunk.samples_per_frame)
+    return Network(trunk, {task: HEADS[head](trunk, count, frames) for task, head, count in heads})

@@ -80,13 +80,22 @@ class Bundle:
 
     def tasks(self) -> dict[str, Task]:
         """Return the tasks with their vocabularies, in the recipe's order."""
-        return {name: make_task(name, self.vocabularies[name]) for name in self.recipe.tasks}
+        return {
+            name: make_task(
+                name,
+                self.vocabularies[name],
+                kind=settings.kind,
+                head=settings.head,
+                loss=settings.loss,
+            )
+            for name, settings in self.recipe.tasks.items()
+        }
 
     def network(self) -> Network:
         """Return the net with these weights. Raises BadBundle if they do not fit the recipe."""
         self.check_shapes()
         network = new_network(self.recipe, self.tasks())
-        network.load_state_dict({name: w.to(torch.float32) for name, w in self.weights.items()})
+        network.load_state_dict(widened(self.weights))
         return network.eval()
 
     def check_shapes(self) -> None:
@@ -106,11 +115,18 @@ class Bundle:
                 )
 
 
+def widened(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights in 32 bits, whatever they are stored in; counts stay as they are."""
+    return {name: w.float() if w.is_floating_point() else w for name, w in weights.items()}
+
+
 def new_network(recipe: Recipe, tasks: Mapping[str, Task]) -> Network:
     """Return a net of this recipe with fresh weights."""
     options = recipe.backbone.model_dump(exclude={"name"})
+    if recipe.backbone.name != "unet":  # which has masks for absent leads, not channels
+        options["leads"] = [LEADS.index(lead) for lead in recipe.leads]
     heads = [(name, task.head, len(task.vocabulary)) for name, task in tasks.items()]
-    return build_network(recipe.backbone.name, options, heads)
+    return build_network(recipe.backbone.name, options, heads, recipe.window)
 
 
 def save_bundle(bundle: Bundle, path: Path, *, half: bool = False) -> Bundle:
@@ -241,11 +257,12 @@ def _check(bundle: Bundle, path: Path) -> None:
     def codes(vocabulary: Vocabulary) -> list[str]:
         return [term.code for term in vocabulary.terms]
 
-    for name in bundle.recipe.tasks:
-        if name not in TASKS or name not in bundle.vocabularies:
+    for name, settings in bundle.recipe.tasks.items():
+        kind = settings.kind or name
+        if kind not in TASKS or name not in bundle.vocabularies:
             raise BadBundle(f"{path}: unknown task {name}; known: {', '.join(TASKS)}")
         classes = len(bundle.vocabularies[name])
-        fixed = TASKS[name].vocabulary
+        fixed = TASKS[kind].vocabulary
         if fixed and codes(fixed) != codes(bundle.vocabularies[name]):
             raise BadBundle(f"{path}: {name} has other classes than {', '.join(codes(fixed))}")
         for what, values, least in (
@@ -257,7 +274,8 @@ def _check(bundle: Bundle, path: Path) -> None:
             if not all(math.isfinite(value) and value >= least for value in values):
                 raise BadBundle(f"{path}: {what} of {name} out of range")
     for name, weight in bundle.weights.items():
-        if not (weight.is_floating_point() and bool(torch.isfinite(weight).all())):
+        counts = weight.dtype == torch.int64  # the batches that a batch norm has seen
+        if not (counts or (weight.is_floating_point() and bool(torch.isfinite(weight).all()))):
             raise BadBundle(f"{path}: weights {name} are not finite numbers")
     try:
         bundle.check_shapes()

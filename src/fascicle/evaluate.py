@@ -118,7 +118,7 @@ def collect(
         record = choose_leads(SOURCES[source].load(item), lead_set)
         prepared = model.prepare(record, assess(record))
         arrays = predict(model.network, model.tasks, prepared, model.bundle)
-        found = outcome(prepared, arrays, model.bundle)
+        found = outcome(prepared, arrays, model.bundle, model.tasks)
         cases.append(Case(item, replace(record, signal=record.signal[:, :0].copy()), found))
     return cases
 

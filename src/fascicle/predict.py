@@ -29,6 +29,7 @@ from fascicle.io.leads import derive
 from fascicle.models.blocks import Statistics
 from fascicle.models.network import Network
 from fascicle.models.unet import Features
+from fascicle.recipe import Recipe
 from fascicle.record import (
     LEAD_SETS,
     LEADS,
@@ -44,7 +45,7 @@ from fascicle.signal.chain import prepare
 from fascicle.signal.leads import select_leads, to_standard
 from fascicle.signal.limbs import limb_lead_mismatch, swapped_limb_leads
 from fascicle.signal.quality import assess
-from fascicle.tasks import Outcome, Task
+from fascicle.tasks import Answer, Outcome, Task
 
 Array = NDArray[np.float32]
 CHUNK_S = 60.0
@@ -98,16 +99,18 @@ class Model:
         """Return the record as the net sees it; leads that quality calls missing are left out."""
         missing = {k for k, v in (quality or {}).items() if v.status == "missing"}
         signal, present = to_standard(record)
-        present &= ~np.isin(LEADS, sorted(missing))
+        recipe = self.bundle.recipe
+        present &= ~np.isin(LEADS, sorted(missing)) & np.isin(LEADS, recipe.leads)
         if not present.any():
             reasons = sorted({why for found in (quality or {}).values() for why in found.reasons})
             said = f" ({'; '.join(reasons)})" if reasons else ""
             leads = ", ".join(record.leads)
             raise BadRequest(f"{record.name}: no usable standard lead among {leads}{said}")
-        used = prepare(signal[present], record.rate_hz, self.bundle.recipe.preprocessing)
+        used = prepare(signal[present], record.rate_hz, recipe.preprocessing)
         ready = np.zeros((len(LEADS), used.shape[1]), dtype=np.float32)
         ready[present] = used
-        return Prepared(ready, present, encode_covariates(record.age, record.sex))
+        covariates = encode_covariates(record.age, record.sex, record.rate_hz)
+        return Prepared(ready, present, covariates)
 
 
 def load(path: str | Path | None = None, threads: int | None = None) -> Model:
@@ -145,28 +148,38 @@ def predict(
 ) -> dict[str, Array]:
     """Return the probabilities of each task.
 
-    Waves are (lead, 4, sample), beats (6, sample), diagnosis (class,).
+    Waves are (lead, 4, sample), beats (6, sample), a task of whole records (class,).
 
-    Diagnoses of records longer than 15 s are the mean of the logits over ten-second windows.
+    Answers for whole records longer than 15 s are the mean of the logits over ten-second windows;
+    a net that must be fed windows of its own length sees as many as cover the record evenly.
     """
-    found = _logits(network, prepared, bundle.recipe.preprocessing.rate_hz, chunk_s)
+    found = _logits(network, tasks, prepared, bundle.recipe, chunk_s)
     for name, task in tasks.items():
         temperatures = bundle.temperatures.get(name)
+        logits = task.deciding(found[name])
         if task.resolution == "record" and temperatures:
-            logits = found[name][None].astype(np.float64)
-            found[name] = apply_temperature(logits, np.asarray(temperatures))[0]
+            widened = logits[None].astype(np.float64)
+            found[name] = apply_temperature(widened, np.asarray(temperatures))[0]
         else:
-            found[name] = task.activate(found[name])
+            found[name] = task.activate(logits)
     return found
 
 
 @torch.inference_mode()
 def _logits(
-    network: Network, prepared: Prepared, rate_hz: float, chunk_s: float
+    network: Network,
+    tasks: Mapping[str, Task],
+    prepared: Prepared,
+    recipe: Recipe,
+    chunk_s: float,
 ) -> dict[str, Array]:
-    """Return the logits of one record; dense heads see it in chunks, diagnosis by ten seconds."""
+    """Return the logits of one record: dense heads see it in chunks, the others by ten seconds."""
+    if network.windowed:
+        return _window_logits(network, tasks, prepared, recipe.window)
+    rate_hz = recipe.preprocessing.rate_hz
     spans = _window_spans(prepared.signal.shape[1], rate_hz)
-    dense = {name: head for name, head in network.heads.items() if name != "diagnosis"}
+    whole = [name for name in network.heads if tasks[name].resolution == "record"]
+    dense = {name: head for name, head in network.heads.items() if name not in whole}
     statistics = Statistics([network.backbone, *dense.values()])
     if len(spans) == 1:
         features, made = _run(network, dense, prepared.signal[None], prepared)
@@ -178,11 +191,52 @@ def _logits(
             found, frames = _pass(network, dense, prepared, rate_hz, chunk_s, statistics, centres)
         finally:
             statistics.forget()
-    if "diagnosis" in network.heads:
-        frame = network.samples_per_frame
-        logits = [_diagnose(network, frames, prepared, frame, a, b) for a, b in spans]
-        found["diagnosis"] = torch.stack(logits).mean(0).numpy()
+    for name in whole:
+        head, frame = network.heads[name], network.samples_per_frame
+        logits = [_answer(head, frames, prepared, frame, a, b) for a, b in spans]
+        found[name] = torch.stack(logits).mean(0).numpy()
     return found
+
+
+def _window_logits(
+    network: Network, tasks: Mapping[str, Task], prepared: Prepared, window: int
+) -> dict[str, Array]:
+    """Return the logits of a net that sees windows of one length, spread evenly, each averaged."""
+    samples = prepared.signal.shape[1]
+    count = -(-samples // window)
+    starts = np.linspace(0, max(samples - window, 0), count).round().astype(int)
+    signal = np.zeros((count, len(prepared.signal), window), dtype=np.float32)
+    for row, start in zip(signal, starts, strict=True):
+        piece = prepared.signal[:, start : start + window]
+        row[:, : piece.shape[1]] = piece
+    parts: dict[str, list[Array]] = {name: [] for name in network.heads}
+    for first in range(0, count, WINDOWS_AT_ONCE):
+        some = torch.from_numpy(signal[first : first + WINDOWS_AT_ONCE])
+        present = torch.from_numpy(prepared.present).expand(len(some), -1)
+        covariates = torch.from_numpy(prepared.covariates).expand(len(some), -1)
+        valid = torch.full((len(some),), min(samples, window))
+        for name, logits in network(some, present, valid, covariates).items():
+            parts[name].append(logits.numpy())
+    found = {}
+    for name, pieces in parts.items():
+        array = np.concatenate(pieces)
+        if tasks[name].resolution == "record":
+            found[name] = array.mean(axis=0)
+        else:
+            found[name] = _laid_out(array, starts, samples)
+    return found
+
+
+def _laid_out(windows: Array, starts: NDArray[np.int_], samples: int) -> Array:
+    """Return windows (window, ..., sample) as one (..., sample), the mean where they overlap."""
+    size = windows.shape[-1]
+    total = np.zeros((*windows.shape[1:-1], max(samples, size)), dtype=np.float32)
+    times = np.zeros(total.shape[-1], dtype=np.float32)
+    for start, window in zip(starts, windows, strict=True):
+        total[..., start : start + size] += window
+        times[start : start + size] += 1
+    total /= times
+    return total[..., :samples]
 
 
 def _take_statistics(
@@ -230,6 +284,7 @@ def _pass(
     """Return dense logits and the trunk's deepest frames over the whole record, chunk by chunk."""
     samples = prepared.signal.shape[1]
     frame = network.samples_per_frame
+    assert network.reach_samples is not None  # windowed nets go another way
     overlap = 2 * frame * -(-(network.reach_samples + HEAD_REACH) // frame)
     chunk = max(frame * round(chunk_s * rate_hz / frame), 2 * overlap)
     windows = cut(samples, chunk, overlap) if samples > chunk else cut(samples, samples, 0)
@@ -248,16 +303,16 @@ def _pass(
     return found, torch.cat(frames, dim=-1)
 
 
-def _diagnose(
-    network: Network, frames: Tensor, prepared: Prepared, frame: int, start: int, stop: int
+def _answer(
+    head: nn.Module, frames: Tensor, prepared: Prepared, frame: int, start: int, stop: int
 ) -> Tensor:
-    """Return the logits (class,) of one window of frames; start and stop are samples."""
+    """Return a head's logits (class,) of one window of frames; start and stop are samples."""
     part = frames[..., start // frame : -(-stop // frame)]
     features = Features(part, frame, part, frame)
     present = torch.from_numpy(prepared.present)[None]
     covariates = torch.from_numpy(prepared.covariates)[None]
     valid = torch.tensor([stop - start // frame * frame])
-    logits: Tensor = network.heads["diagnosis"](features, part, present, valid, covariates)[0]
+    logits: Tensor = head(features, part, present, valid, covariates)[0]
     return logits
 
 
@@ -268,8 +323,10 @@ def _window_spans(samples: int, rate_hz: float) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in pairwise(edges)]
 
 
-def outcome(prepared: Prepared, arrays: Mapping[str, Array], bundle: Bundle) -> Outcome:
-    """Return waves per lead, beats and decisions of one record's probabilities."""
+def outcome(
+    prepared: Prepared, arrays: Mapping[str, Array], bundle: Bundle, tasks: Mapping[str, Task]
+) -> Outcome:
+    """Return waves per lead, beats and answers that one record's probabilities make."""
     rate_hz = bundle.recipe.preprocessing.rate_hz
     waves: list[Wave] = []
     for row, lead in enumerate(LEADS):
@@ -278,9 +335,12 @@ def outcome(prepared: Prepared, arrays: Mapping[str, Array], bundle: Bundle) -> 
     beats: tuple[Beat, ...] = ()
     if "beats" in arrays:
         beats = find_beats(arrays["beats"][0], arrays["beats"][1:], rate_hz)
-    probabilities = arrays.get("diagnosis", np.zeros(0, np.float32))
-    thresholds = bundle.thresholds.get("diagnosis") or (0.5,) * len(probabilities)
-    return Outcome(tuple(waves), beats, probabilities, probabilities >= np.asarray(thresholds))
+    answers = {}
+    for name, task in tasks.items():
+        if task.resolution == "record":
+            thresholds = np.asarray(bundle.thresholds.get(name) or (0.5,) * len(arrays[name]))
+            answers[name] = Answer(arrays[name], arrays[name] >= thresholds)
+    return Outcome(tuple(waves), beats, answers)
 
 
 def assemble(
@@ -292,7 +352,7 @@ def assemble(
     tasks: Mapping[str, Task],
 ) -> Findings:
     """Return the findings that these probabilities make."""
-    found = outcome(prepared, arrays, bundle)
+    found = outcome(prepared, arrays, bundle, tasks)
     by_lead = {lead: [w for w in found.waves if w.lead == lead] for lead in record.leads}
     good = [lead for lead in record.leads if quality[lead].status == "good" and lead in LEADS]
     usable = good or [lead for lead, there in zip(LEADS, prepared.present, strict=True) if there]
@@ -306,7 +366,7 @@ def assemble(
     if record.duration_s < SHORT_S:
         warnings.append(f"only {record.duration_s:.3g} s long: the net was taught ten seconds")
     windows = len(_window_spans(prepared.signal.shape[1], rate_hz))
-    if "diagnosis" in tasks and windows > 1:
+    if found.answers and windows > 1:
         warnings.append(f"diagnoses are the mean over {windows} windows of about ten seconds")
     return Findings(
         name=record.name,
@@ -333,11 +393,14 @@ def _electrode_warnings(record: Record) -> list[str]:
 
 
 def _diagnoses(found: Outcome, bundle: Bundle, tasks: Mapping[str, Task]) -> tuple[Diagnosis, ...]:
-    if "diagnosis" not in tasks:
-        return ()
-    terms = tasks["diagnosis"].vocabulary.terms
-    thresholds = bundle.thresholds.get("diagnosis") or (0.5,) * len(terms)
-    return tuple(
-        Diagnosis(term.code, term.system, term.name, float(probability), float(threshold))
-        for term, probability, threshold in zip(terms, found.probabilities, thresholds, strict=True)
-    )
+    diagnoses: list[Diagnosis] = []
+    for name, answer in found.answers.items():
+        terms = tasks[name].vocabulary.terms
+        thresholds = bundle.thresholds.get(name) or (0.5,) * len(terms)
+        diagnoses += [
+            Diagnosis(term.code, term.system, term.name, float(probability), float(threshold))
+            for term, probability, threshold in zip(
+                terms, answer.probabilities, thresholds, strict=True
+            )
+        ]
+    return tuple(diagnoses)

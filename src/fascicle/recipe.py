@@ -11,10 +11,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+)
 
 from fascicle.data.augment import Augmentation
 from fascicle.errors import BadRecipe, BadRequest
+from fascicle.record import LEADS
 from fascicle.signal.chain import Preprocessing
 
 Positive = Annotated[int, Field(gt=0)]
@@ -33,14 +42,23 @@ Channels = Annotated[int, Field(gt=0, multiple_of=8)]
 """Norms take channels in eight groups."""
 
 
+def _lead(value: str) -> str:
+    if value not in LEADS:
+        raise ValueError(f"a lead is one of {', '.join(LEADS)}")
+    return value
+
+
+Lead = Annotated[str, AfterValidator(_lead)]
+
+
 class Section(BaseModel):
     """A part of a recipe: frozen, and refuses keys that it does not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class BackboneRecipe(Section):
-    """Which backbone, and its arguments."""
+class UNetRecipe(Section):
+    """The U-Net of Sodmann et al. 2021, the default."""
 
     name: Literal["unet"] = "unet"
     filters: tuple[Channels, ...] = (32, 48, 64, 96, 128, 192)
@@ -52,18 +70,128 @@ class BackboneRecipe(Section):
     dropout: Share = 0.1
 
 
-class TaskRecipe(Section):
-    """How much a task counts, and for diagnoses which classes it has."""
+class ResNet34Recipe(Section):
+    """The residual net of Hughes et al. (after Rajpurkar 2017)."""
 
+    name: Literal["resnet34"]
+    width: Positive = 64
+    widest: Positive = 256
+    kernel: Positive = 16
+    dropout: Share = 0.2
+
+
+class SqueezeRecipe(Section):
+    """The residual nets with squeeze-excitation of Ren, Xiong and Hooi 2021."""
+
+    name: Literal["resnet18_se", "resnet34_se"]
+    width: Positive = 64
+    kernel: Kernel = 7
+    stem_kernel: Kernel = 15
+    dropout: Share = 0.2
+    reduction: Positive = 16
+
+
+class EfficientNetRecipe(Section):
+    """EfficientNet with one-dimensional convolutions (Tan & Le 2019)."""
+
+    name: Literal["efficientnet1d"]
+    width: PositiveFloat = 1.0
+    depth: PositiveFloat = 1.0
+    dropout: Share = 0.2
+
+
+class ConvolutionalRecipe(Section):
+    """Private convolutional extractors and shared layers (the parameter-sharing paper)."""
+
+    name: Literal["cnn1d"]
+    extractors: Positive = 1
+    width: Positive = 32
+    shared: Annotated[tuple[Positive, ...], Field(min_length=1)] = (64,)
+    dropout: Share = 0.0
+    kernel: Kernel = 7
+    pool: Positive = 4
+    layers: Positive = 1
+
+
+class RecurrentRecipe(Section):
+    """Private recurrent extractors and shared layers (the parameter-sharing paper)."""
+
+    name: Literal["rnn", "lstm", "gru"]
+    extractors: Positive = 1
+    width: Positive = 32
+    shared: Annotated[tuple[Positive, ...], Field(min_length=1)] = (64,)
+    dropout: Share = 0.0
+    step: Positive = 4
+
+
+BACKBONE_RECIPES: Mapping[str, type[Section]] = {
+    "unet": UNetRecipe,
+    "resnet34": ResNet34Recipe,
+    "resnet18_se": SqueezeRecipe,
+    "resnet34_se": SqueezeRecipe,
+    "efficientnet1d": EfficientNetRecipe,
+    "cnn1d": ConvolutionalRecipe,
+    "rnn": RecurrentRecipe,
+    "lstm": RecurrentRecipe,
+    "gru": RecurrentRecipe,
+}
+"""Key of `models.network.BACKBONES` -> what a recipe can say of it."""
+
+
+def _section(value: Any) -> str:
+    """Return which section a backbone's table is; one without a name is the U-Net."""
+    name = value.get("name", "unet") if isinstance(value, Mapping) else getattr(value, "name", "")
+    section = BACKBONE_RECIPES.get(str(name))
+    return "" if section is None else section.__name__
+
+
+BackboneRecipe = Annotated[
+    Annotated[UNetRecipe, Tag("UNetRecipe")]
+    | Annotated[ResNet34Recipe, Tag("ResNet34Recipe")]
+    | Annotated[SqueezeRecipe, Tag("SqueezeRecipe")]
+    | Annotated[EfficientNetRecipe, Tag("EfficientNetRecipe")]
+    | Annotated[ConvolutionalRecipe, Tag("ConvolutionalRecipe")]
+    | Annotated[RecurrentRecipe, Tag("RecurrentRecipe")],
+    Discriminator(_section),
+]
+
+
+class TaskRecipe(Section):
+    """One question: its kind (its own name, unless said), its classes, and how it is taught.
+
+    `classes` keeps only these codes; `head` and `loss` replace those of the kind; `reweigh` raises
+    the weights of the classes that are weak on the validation records.
+    """
+
+    kind: str | None = None
     weight: PositiveFloat = 1.0
     systems: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
     min_positives: Positive = 20
+    head: Literal["diagnosis", "pooled", "logistic", "challenge", "softmax"] | None = None
+    loss: Literal["bce", "focal", "asymmetric", "challenge"] | None = None
+    reweigh: bool = False
+
+
+class DecisionRecipe(Section):
+    """How thresholds are fitted on the validation records, once the net is trained.
+
+    `scope` is one threshold for all classes or one per class. `weights` says how often a record
+    counts, by the beginning of its key; without it, Georgia counts 21 times and CPSC 7 times
+    (the challenge-loss paper).
+    """
+
+    metric: Literal["f1", "youden", "challenge"] = "f1"
+    scope: Literal["class", "global"] = "class"
+    weights: dict[str, PositiveFloat] | None = None
 
 
 class GroupRecipe(Section):
     """Records of one source: which folds teach which tasks, and how many rows a batch has.
 
-    Without `folds`, all teach that do not validate.
+    Without `folds`, all teach that do not validate; `records` keeps those of these names. `sampler`
+    says how they are drawn: alike; inverse to the frequency of their positive classes; each part of
+    the set alike (CinC's sources); or rare classes first, up to `fill_up` records of each class.
     """
 
     source: str
@@ -71,12 +199,24 @@ class GroupRecipe(Section):
     rows: Positive
     folds: tuple[int, ...] | None = None
     validate_folds: tuple[int, ...] = ()
+    records: tuple[str, ...] | None = None
     rare_beats: Share = 0.0
+    sampler: Literal["uniform", "inverse", "source", "fill_up"] = "uniform"
+    fill_up: Positive = 4000
 
 
 class TrainingRecipe(Section):
-    """The optimiser and its schedule; `steps` batches in all, a cosine after the warm-up."""
+    """The optimiser and its schedule; `steps` batches in all, a cosine after the warm-up.
 
+    "adam" adds the decay to the gradient (L2). `average` is the decay of the running average of the
+    weights that is kept; 0 keeps the weights themselves. `mixup` is the fixed share of a second
+    record. `snapshots` so many nets of the last third are kept as bundles beside the last one, for
+    an ensemble of epochs. A training that starts from a bundle takes all its weights but
+    `fresh` ones, and leaves `frozen` ones as they are (patterns of names).
+    """
+
+    optimiser: Literal["adamw", "adam"] = "adamw"
+    schedule: Literal["cosine", "constant"] = "cosine"
     steps: Positive = 3000
     learning_rate: PositiveFloat = 2e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.02
@@ -87,21 +227,27 @@ class TrainingRecipe(Section):
     checkpoint_steps: Positive = 200
     validate_steps: Positive = 1000
     select: Literal["last", "best"] = "last"
+    mixup: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    snapshots: Annotated[int, Field(ge=0)] = 0
+    fresh: tuple[str, ...] = ()
+    frozen: tuple[str, ...] = ()
 
 
 class Recipe(Section):
-    """A whole training."""
+    """A whole training. The net sees `leads` only, in training and in use."""
 
     name: str
     version: str = "1"
     seed: int = 1
     window_s: PositiveFloat = 10.0
+    leads: Annotated[tuple[Lead, ...], Field(min_length=1)] = LEADS
     preprocessing: Preprocessing = Preprocessing()
-    backbone: BackboneRecipe = BackboneRecipe()
+    backbone: BackboneRecipe = UNetRecipe()
     tasks: dict[str, TaskRecipe]
     groups: Annotated[tuple[GroupRecipe, ...], Field(min_length=1)]
     training: TrainingRecipe = TrainingRecipe()
     augmentation: Augmentation = Augmentation()
+    decision: DecisionRecipe = DecisionRecipe()
 
     @property
     def window(self) -> int:
@@ -150,10 +296,16 @@ def parse_recipe(tree: Mapping[str, Any], where: str) -> Recipe:
 
 def _check_whole(recipe: Recipe, where: str) -> None:
     """Refuse values that do not fit each other."""
-    if len(recipe.backbone.decoder) != len(recipe.backbone.filters) - 1:
+    backbone = recipe.backbone
+    if isinstance(backbone, UNetRecipe) and len(backbone.decoder) != len(backbone.filters) - 1:
         raise BadRecipe(f"{where}: backbone.decoder needs one level fewer than backbone.filters")
+    if list(recipe.leads) != [lead for lead in LEADS if lead in recipe.leads]:
+        raise BadRecipe(f"{where}: leads must be once each, in the order {', '.join(LEADS)}")
     if recipe.window < 1:
         raise BadRecipe(f"{where}: window_s = {recipe.window_s} holds no sample")
+    for name, task in recipe.tasks.items():
+        if (task.head == "challenge") != (task.loss == "challenge"):
+            raise BadRecipe(f"{where}: tasks.{name}: the challenge head and loss need each other")
     for place, group in enumerate(recipe.groups):
         strangers = set(group.tasks) - set(recipe.tasks)
         if strangers:
@@ -167,23 +319,29 @@ def _check_whole(recipe: Recipe, where: str) -> None:
 
 
 def _explain(where: str, error: Any) -> str:
-    place = ".".join(str(part) for part in error["loc"])
+    tags = {section.__name__ for section in BACKBONE_RECIPES.values()}
+    loc = tuple(part for part in error["loc"] if part not in tags)
+    place = ".".join(str(part) for part in loc)
     if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"{where}: unknown key {place}; known here: {', '.join(_known(error['loc']))}"
+    if error["type"] == "union_tag_invalid":
+        return f"{where}: {place}.name: one of {', '.join(BACKBONE_RECIPES)} expected"
     return f"{where}: {place or 'recipe'}: {error['msg']} (found {error.get('input')!r:.60})"
 
 
 def _known(loc: tuple[int | str, ...]) -> list[str]:
     """Return the keys that stand where the unknown one stood."""
     sections: dict[str, Any] = {
-        "backbone": BackboneRecipe,
         "tasks": TaskRecipe,
         "groups": GroupRecipe,
         "training": TrainingRecipe,
+        "decision": DecisionRecipe,
         "preprocessing": Preprocessing,
         "augmentation": Augmentation,
+        **{section.__name__: section for section in BACKBONE_RECIPES.values()},
     }
-    section = sections.get(str(loc[0]), Recipe) if len(loc) > 1 else Recipe
+    outer = str(loc[1] if loc[0] == "backbone" else loc[0])
+    section = sections.get(outer, Recipe) if len(loc) > 1 else Recipe
     if dataclasses.is_dataclass(section):
         return [field.name for field in dataclasses.fields(section)]
     return list(section.model_fields)

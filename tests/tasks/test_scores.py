@@ -15,6 +15,7 @@ from fascicle.metrics.waves import annotated_span, boundary_counts, wave_scores
 from fascicle.record import BEAT_KINDS, Beat, Rhythm, Wave, WaveKind
 from fascicle.tasks import TASKS
 from fascicle.tasks.scores import (
+    Answer,
     Outcome,
     Resampling,
     score_beats,
@@ -180,7 +181,7 @@ def _diagnoses(records: int, seed: int = 0) -> tuple[list[Known], list[Outcome]]
             del labels["SCP-ECG"]
         chance = rng.random(4).astype(np.float32)
         reference.append(Known(labels=labels))
-        outcomes.append(Outcome(probabilities=chance, decisions=chance > 0.5))
+        outcomes.append(Outcome(answers={"diagnosis": Answer(chance, chance > 0.5)}))
     return reference, outcomes
 
 
@@ -190,7 +191,7 @@ def test_diagnosis_scores_are_those_of_the_metrics_room() -> None:
     encoded = [CLASSES.encode(known.labels) for known in reference]
     labels = np.stack([target > 0 for target, _ in encoded])
     known = np.stack([mask for _, mask in encoded])
-    chances = np.stack([outcome.probabilities for outcome in outcomes])
+    chances = np.stack([outcome.answers["diagnosis"].probabilities for outcome in outcomes])
     areas, precisions = auroc(labels, chances, known), auprc(labels, chances, known)
     for place, term in enumerate(CLASSES.terms):
         name = f"diagnosis.{term.system}.{term.code}"
@@ -209,7 +210,7 @@ def test_f1_of_decisions_by_hand() -> None:
     vocabulary = Vocabulary((Term("SCP-ECG", "AFIB", "AFIB"),))
     reference = [Known(labels={"SCP-ECG": frozenset({"AFIB"} if t else ())}) for t in truth]
     outcomes = [
-        Outcome(probabilities=np.array([0.3], dtype=np.float32), decisions=np.array([d > 0]))
+        Outcome(answers={"diagnosis": Answer(np.array([0.3], np.float32), np.array([d > 0]))})
         for d in decided
     ]
     scores = score_diagnoses(reference, outcomes, vocabulary)
@@ -222,7 +223,7 @@ def test_perfect_diagnoses() -> None:
     outcomes = []
     for known in reference:
         target = CLASSES.encode(known.labels)[0]
-        outcomes.append(Outcome(probabilities=0.8 * target + 0.1, decisions=target > 0))
+        outcomes.append(Outcome(answers={"diagnosis": Answer(0.8 * target + 0.1, target > 0)}))
     scores = score_diagnoses(reference, outcomes, CLASSES)
     assert scores["diagnosis.macro.auroc"] == 1
     assert scores["diagnosis.SCP-ECG.macro.auprc"] == 1

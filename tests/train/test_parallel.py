@@ -21,7 +21,7 @@ from fascicle.synth import synthesize
 from fascicle.tasks import aim_of
 from fascicle.train.loop import Plan, _batches
 from fascicle.train.parallel import Place, choose_device, joined
-from fascicle.train.run import make_tasks, open_groups, train_recipe
+from fascicle.train.run import find_vocabularies, open_groups, train_recipe
 
 NO_DROPOUT = """
 import torch
@@ -112,7 +112,7 @@ def test_processes_share_out_the_rows(
 ) -> None:
     recipe = make_recipe()
     groups, _ = open_groups(recipe, packs, packs)
-    tasks = make_tasks(recipe, groups)
+    tasks = Bundle(recipe, find_vocabularies(recipe, groups), {}, {}, {}).tasks()
     aims = {name: aim_of(task) for name, task in tasks.items()}
     whole, *parts = [
         next(_batches(Plan(recipe, tasks, aims, groups, tmp_path, {}, place), 7))[1]
@@ -158,7 +158,7 @@ def test_every_tensor_of_a_batch_moves(
 ) -> None:
     recipe = make_recipe()
     groups, _ = open_groups(recipe, packs, packs)
-    tasks = make_tasks(recipe, groups)
+    tasks = Bundle(recipe, find_vocabularies(recipe, groups), {}, {}, {}).tasks()
     aims = {name: aim_of(task) for name, task in tasks.items()}
     place = Place(device=torch.device("meta"))
     _, batch = next(_batches(Plan(recipe, tasks, aims, groups, tmp_path, {}, place), 0))

@@ -324,16 +324,21 @@ def test_validation_scores_a_task_only_where_it_is_annotated(
 ) -> None:
     bundle = read_bundle(trained / "bundle.safetensors")
     _, held = run.open_groups(short, packs, packs)
-    ((settings, pack, entries),) = held
+    (group,) = held
     known = held_out.watch(bundle.network(), bundle.tasks(), held, bundle)
     assert set(known) == {
         "synth.waves.f1_150", "synth.beats.f1", "synth.diagnosis.macro.auroc", "monitor"
     }  # fmt: skip
-    silent = tuple(replace(e, annotated=frozenset({"waves"}), labels={}) for e in entries)
-    waves = held_out.watch(bundle.network(), bundle.tasks(), [(settings, pack, silent)], bundle)
+    silent = tuple(replace(e, annotated=frozenset({"waves"}), labels={}) for e in group.entries)
+    waves = held_out.watch(
+        bundle.network(), bundle.tasks(), [replace(group, entries=silent)], bundle
+    )
     assert waves == {
         "synth.waves.f1_150": known["synth.waves.f1_150"],
         "monitor": known["synth.waves.f1_150"],
     }
-    mute = tuple(replace(e, annotated=frozenset(), labels={}) for e in entries)
-    assert held_out.watch(bundle.network(), bundle.tasks(), [(settings, pack, mute)], bundle) == {}
+    mute = tuple(replace(e, annotated=frozenset(), labels={}) for e in group.entries)
+    assert (
+        held_out.watch(bundle.network(), bundle.tasks(), [replace(group, entries=mute)], bundle)
+        == {}
+    )

@@ -121,13 +121,18 @@ def train(
         Path | None,
         typer.Option(help="Development bundle: take its classes, thresholds and temperatures."),
     ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option("--from", help="Bundle whose weights to start from, but training.fresh."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
     threads: Annotated[int, typer.Option(help="Threads; 0 leaves it to torch.", min=0)] = 0,
 ) -> None:
     """Train a bundle from a recipe. Several processes: torchrun -m fascicle train ..."""
     from fascicle.cli.training import train_command
 
-    train_command(recipe, out, data_dir, packs, resume, tuple(change or ()), threads, device, like)
+    changes = tuple(change or ())
+    train_command(recipe, out, data_dir, packs, resume, changes, threads, device, like, start)
 
 
 @app.command()

@@ -15,13 +15,12 @@ from fascicle.cli.training import write_json
 from fascicle.errors import BadFile, BadRequest
 from fascicle.io.beats import BeatFiles, pair_files, read_beat_files
 from fascicle.io.challenge import read_challenge
-from fascicle.labels import SNOMED, Vocabulary, challenge_classes, challenge_weights
+from fascicle.labels import SINUS_RHYTHM, SNOMED, Vocabulary, challenge_classes, challenge_weights
 from fascicle.metrics.beats import LEARNING_S, confusion
 from fascicle.metrics.challenge import ChallengeScores, challenge_scores
 from fascicle.metrics.ec57 import average, ec57_scores, match_as_bxb
 from fascicle.record import BEAT_KINDS, BeatKind
 
-SINUS_RHYTHM = "426783006"
 LINE_SCORES = (
     "QRS.sensitivity",
     "QRS.ppv",

@@ -36,6 +36,7 @@ def train_command(
     threads: int,
     device: str = "auto",
     like: Path | None = None,
+    start: Path | None = None,
 ) -> None:
     """Train a recipe with a progress bar and print where the bundle is."""
     import torch
@@ -78,6 +79,7 @@ def train_command(
             out,
             resume=resume,
             like=followed,
+            start=None if start is None else read_bundle(start),
             device=device,
             packing=pack,
             progress=show,

@@ -39,10 +39,12 @@ class Aim:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Entries of one pack that share their tasks.
+    """Entries of one pack that share their tasks; `source` is the name of the pack's set.
 
     `rows` of every batch come from here; a share `rare_beats` of them has, anywhere in its window,
-    a beat whose kind was drawn with equal chances among S, V and F.
+    a beat whose kind was drawn with equal chances among S, V and F. `chances` (entry,) sum to 1:
+    how entries are drawn, alike where None. With `windows`, (place in entries, first sample),
+    these windows alone are drawn, alike. Only `leads` are seen.
     """
 
     pack: Pack
@@ -50,6 +52,10 @@ class Group:
     tasks: tuple[str, ...]
     rows: int
     rare_beats: float = 0.0
+    chances: NDArray[np.float64] | None = None
+    windows: tuple[tuple[int, int], ...] | None = None
+    leads: tuple[str, ...] = LEADS
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +73,9 @@ class Batch:
     """Tensors of one step.
 
     `signal` (batch, lead, sample) mV, `present` (batch, lead), `valid` (batch,) samples,
-    `covariates` (batch, 4): age / 100, age known, sex (F 1, M -1), sex known; `targets` and
-    `weights` per task, of its rows alone, which `rows` per task (batch,) bool tells; a task without
-    a row in this batch has neither.
+    `covariates` (batch, 6) as of `encode_covariates`; `targets` and `weights` per task, of its rows
+    alone, which `rows` per task (batch,) bool tells; a task without a row in this batch has
+    neither.
     """
 
     names: tuple[str, ...]
@@ -88,12 +94,24 @@ def draw_rows(groups: Sequence[Group], window: int, seed: tuple[int, ...]) -> li
     rows: list[Row] = []
     for group in groups:
         for _ in range(group.rows):
-            entry = group.entries[int(rng.integers(len(group.entries)))]
-            start = int(rng.integers(0, max(entry.samples - window, 0) + 1))
-            if group.rare_beats and rng.random() < group.rare_beats:
-                entry, start = _around_rare_beat(group, window, rng) or (entry, start)
+            entry, start = _draw_window(group, window, rng)
             rows.append(Row(group, entry, start, (*seed, len(rows))))
     return rows
+
+
+def _draw_window(group: Group, window: int, rng: np.random.Generator) -> tuple[Entry, int]:
+    """Return a record and the first sample of its window."""
+    if group.windows is not None:
+        place, start = group.windows[int(rng.integers(len(group.windows)))]
+        return group.entries[place], start
+    if group.chances is None:
+        entry = group.entries[int(rng.integers(len(group.entries)))]
+    else:
+        entry = group.entries[int(rng.choice(len(group.entries), p=group.chances))]
+    start = int(rng.integers(0, max(entry.samples - window, 0) + 1))
+    if group.rare_beats and rng.random() < group.rare_beats:
+        return _around_rare_beat(group, window, rng) or (entry, start)
+    return entry, start
 
 
 def _around_rare_beat(
@@ -148,8 +166,8 @@ def _make_row(
     entry, rate_hz = row.entry, row.group.pack.preprocessing.rate_hz
     signal = np.zeros((len(LEADS), window), dtype=np.float32)
     valid = row.group.pack.window(entry, row.start, window, signal)
-    present = np.isin(LEADS, entry.leads)
-    covariates = encode_covariates(entry.age, entry.sex)
+    present = np.isin(LEADS, entry.leads) & np.isin(LEADS, row.group.leads)
+    covariates = encode_covariates(entry.age, entry.sex, entry.rate_hz)
     parts = {
         task: aims[task].target(entry, row.start, window, rate_hz, aims[task].vocabulary)
         for task in row.group.tasks
@@ -161,7 +179,7 @@ def _make_row(
         present = draw_leads(present, augmentation, rng)
         _shift(signal, parts, aims, draw_shifts(len(LEADS), rate_hz, augmentation, rng))
         if rng.random() < augmentation.covariate_drop:
-            covariates[:] = 0
+            covariates[:4] = 0
     signal[~present] = 0
     for task, (_, weight) in parts.items():
         if aims[task].moves_with_lead:
@@ -184,14 +202,18 @@ def _shift(
             shift_leads(weight, shifts)
 
 
-def encode_covariates(age: float | None, sex: str | None) -> NDArray[np.float32]:
-    """Return (4,): age / 100, age known, sex (F 1, M -1), sex known; unknown is 0 and 0."""
+def encode_covariates(
+    age: float | None, sex: str | None, rate_hz: float | None = None
+) -> NDArray[np.float32]:
+    """Return (6,): age / 100, known, sex (F 1, M -1), known, recorded kHz, known; else 0 and 0."""
     return np.array(
         [
             0.0 if age is None else age / 100,
             float(age is not None),
             {"F": 1.0, "M": -1.0}.get(sex or "", 0.0),
             float(sex is not None),
+            0.0 if rate_hz is None else rate_hz / 1000,
+            float(rate_hz is not None),
         ],
         dtype=np.float32,
     )

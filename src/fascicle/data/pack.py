@@ -21,13 +21,16 @@ from fascicle.files import write_whole
 from fascicle.record import LEADS, Beat, Record, Rhythm, Wave
 from fascicle.signal.chain import Preprocessing, prepare
 
-SCHEMA = 1
+SCHEMA = 2
 RECORDS_PER_SHARD = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One record of a pack: what is known of it without its samples."""
+    """One record of a pack: what is known of it without its samples.
+
+    `rate_hz` is the rate at which it was recorded; `samples` are at the pack's.
+    """
 
     key: str
     name: str
@@ -35,6 +38,7 @@ class Entry:
     fold: int
     source: str
     leads: tuple[str, ...]
+    rate_hz: float
     samples: int
     shard: str
     offset: int
@@ -211,6 +215,7 @@ def _write_shard(
                     "fold": fold,
                     "name": record.name,
                     "leads": [record.leads[row] for row in rows],
+                    "rate_hz": record.rate_hz,
                     "samples": signal.shape[1],
                     "offset": offset,
                     "scale": [float(value) for value in scale],
@@ -239,6 +244,7 @@ def _entry(line: dict[str, Any], shard: str) -> Entry:
         fold=line["fold"],
         source=line["source"],
         leads=tuple(line["leads"]),
+        rate_hz=line["rate_hz"],
         samples=line["samples"],
         shard=shard,
         offset=line["offset"],

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from fascicle.data.pack import Pack, open_pack, write_pack
+from fascicle.data.pack import SCHEMA, Pack, open_pack, write_pack
 from fascicle.data.sources import SOURCES
 from fascicle.errors import BadData, BadRequest
 from fascicle.record import Record
@@ -56,7 +56,7 @@ def pack_source(
     BadData
         If the set is not there or not whole.
     """
-    settings = json.dumps([asdict(preprocessing), str(data_dir.resolve())])
+    settings = json.dumps([SCHEMA, asdict(preprocessing), str(data_dir.resolve())])
     folder = packs_dir / f"{name}-{hashlib.sha256(settings.encode()).hexdigest()[:10]}"
     if not (folder / "pack.json").exists():
         items, load = _synthetic() if name == "synth" else _real(name, data_dir)

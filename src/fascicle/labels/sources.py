@@ -19,6 +19,8 @@ from fascicle.errors import BadRequest
 from fascicle.labels.vocabulary import Term, Vocabulary
 
 SNOMED: Final = "SNOMED-CT"
+SINUS_RHYTHM: Final = "426783006"
+"""SNOMED CT: the Challenge score is 0 for always saying this."""
 SCP: Final = "SCP-ECG"
 SUPERCLASS: Final = "PTB-XL superclass"
 HEART_AXIS: Final = "PTB-XL heart axis"

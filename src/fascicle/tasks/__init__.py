@@ -7,20 +7,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from fascicle.data.batch import Aim, TargetFunction
 from fascicle.data.targets import beats_target, labels_target, waves_target
 from fascicle.errors import BadRequest
-from fascicle.labels import Term, Vocabulary, aami_classes
-from fascicle.losses import beat_loss, binary_cross_entropy, cross_entropy
+from fascicle.labels import (
+    SNOMED,
+    Term,
+    Vocabulary,
+    aami_classes,
+    challenge_classes,
+    challenge_weights,
+)
+from fascicle.losses import (
+    asymmetric_loss,
+    beat_loss,
+    binary_cross_entropy,
+    challenge_loss,
+    cross_entropy,
+    focal_loss,
+)
 from fascicle.tasks.scores import (
     Annotated,
+    Answer,
     Outcome,
     Resampling,
     score_beats,
@@ -31,6 +48,7 @@ from fascicle.tasks.scores import (
 __all__ = [
     "TASKS",
     "Annotated",
+    "Answer",
     "Outcome",
     "Resampling",
     "Task",
@@ -43,6 +61,16 @@ Array = NDArray[np.float32]
 Score = Callable[
     [Sequence[Annotated], Sequence[Outcome], Vocabulary, Resampling | None], dict[str, float]
 ]
+
+
+def same(logits: Array) -> Array:
+    """Return the logits: all of them decide."""
+    return logits
+
+
+def challenge_head(logits: Array) -> Array:
+    """Return the second of the two heads (2, class): the challenge loss taught it to decide."""
+    return np.asarray(logits[1], dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +89,16 @@ class Task:
         Tasks whose logits its head takes.
     target, loss
         Annotations of a window -> (target, weight); (logits, target, weight) -> scalar.
+    kind
+        Key of `TASKS`: what it is one of.
     parts
         Length of the weight's second axis: each part counts alike in the loss.
     moves_with_lead
         Whether target and weight are per lead, so that they move and vanish with it.
+    deciding
+        Logits of the head -> those that decide, on arrays: a head may give more.
     activate
-        Logits -> probabilities, on arrays.
+        Deciding logits -> probabilities, on arrays.
     score, monitor
         Records and outcomes -> named scores; the one that a training watches (more is better).
     """
@@ -81,6 +113,8 @@ class Task:
     score: Score
     monitor: str
     parts: int
+    kind: str = ""
+    deciding: Callable[[Array], Array] = same
     needs: tuple[str, ...] = ()
     moves_with_lead: bool = False
 
@@ -105,6 +139,7 @@ def beat_probabilities(logits: Array) -> Array:
 
 WAVES = Task(
     name="waves",
+    kind="waves",
     resolution="sample",
     vocabulary=Vocabulary(
         tuple(Term("fascicle wave", kind, kind) for kind in ("none", "P", "QRS", "T"))
@@ -120,6 +155,7 @@ WAVES = Task(
 )
 BEATS = Task(
     name="beats",
+    kind="beats",
     resolution="beat",
     vocabulary=aami_classes(),
     head="beats",
@@ -132,6 +168,7 @@ BEATS = Task(
 )
 DIAGNOSIS = Task(
     name="diagnosis",
+    kind="diagnosis",
     resolution="record",
     vocabulary=Vocabulary(()),
     head="diagnosis",
@@ -142,25 +179,80 @@ DIAGNOSIS = Task(
     monitor="diagnosis.macro.auroc",
     parts=0,
 )
+LossOfClasses = Callable[[Vocabulary], Callable[[Tensor, Tensor, Tensor], Tensor]]
+LOSSES: Mapping[str, LossOfClasses] = MappingProxyType(
+    {
+        "bce": lambda _: binary_cross_entropy,
+        "focal": lambda _: focal_loss,
+        "asymmetric": lambda _: asymmetric_loss,
+        "challenge": lambda vocabulary: partial(challenge_loss, rewards=rewards_of(vocabulary)),
+    }
+)
+"""Losses that a recipe can choose for a task of records."""
+
+
+def rewards_of(vocabulary: Vocabulary) -> Tensor:
+    """Return the Challenge's rewards (class, class) of these classes; 0 for others than its own."""
+    scored = [term.code for term in challenge_classes().terms]
+    every = challenge_weights()
+    reward = np.zeros((len(vocabulary), len(vocabulary)), dtype=np.float32)
+    place = [
+        scored.index(term.code) if term.system == SNOMED and term.code in scored else None
+        for term in vocabulary.terms
+    ]
+    for row, mine in enumerate(place):
+        for column, other in enumerate(place):
+            if mine is not None and other is not None:
+                reward[row, column] = every[mine, other]
+    return torch.from_numpy(reward)
+
+
 TASKS: Mapping[str, Task] = MappingProxyType({t.name: t for t in (WAVES, BEATS, DIAGNOSIS)})
 
 
-def make_task(name: str, vocabulary: Vocabulary | None = None) -> Task:
+def make_task(
+    name: str,
+    vocabulary: Vocabulary | None = None,
+    *,
+    kind: str | None = None,
+    head: str | None = None,
+    loss: str | None = None,
+) -> Task:
     """Return a task, with this vocabulary where it is the data that gives one.
+
+    Parameters
+    ----------
+    name
+        What the net and the bundle call it.
+    kind
+        Key of `TASKS`; the name itself if None.
+    head, loss
+        Key of `models.network.HEADS` and of `LOSSES` instead of those of the kind.
 
     Raises
     ------
     BadRequest
         If there is no such task, or it needs classes and has none.
     """
-    if name not in TASKS:
-        raise BadRequest(f"no task {name!r}; known: {', '.join(TASKS)}")
-    task = TASKS[name]
+    kind = kind or name
+    if kind not in TASKS:
+        raise BadRequest(f"no task {kind!r}; known: {', '.join(TASKS)}")
+    task = TASKS[kind]
     if task.resolution != "record":
-        return task
+        return task if name == kind else replace(task, name=name)
     if not vocabulary:
         raise BadRequest(f"the task {name} needs classes: its recipe names no code systems")
-    return replace(task, vocabulary=vocabulary, parts=len(vocabulary))
+    return replace(
+        task,
+        name=name,
+        vocabulary=vocabulary,
+        parts=len(vocabulary),
+        head=head or task.head,
+        loss=LOSSES[loss](vocabulary) if loss else task.loss,
+        deciding=challenge_head if head == "challenge" else task.deciding,
+        score=partial(score_diagnoses, task=name),
+        monitor=f"{name}.macro.auroc",
+    )
 
 
 def is_labelled(reference: Annotated, task: Task) -> bool:

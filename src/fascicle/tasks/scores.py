@@ -57,13 +57,20 @@ class Annotated(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What a task of whole records says of one: probabilities and decisions, (class,)."""
+
+    probabilities: NDArray[np.float32]
+    decisions: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was found in a record: waves, beats, and probabilities (class,) with decisions."""
+    """What was found in a record: waves, beats, and the answer of each task of whole records."""
 
     waves: tuple[Wave, ...] = ()
     beats: tuple[Beat, ...] = ()
-    probabilities: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
-    decisions: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    answers: Mapping[str, Answer] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +173,8 @@ def score_diagnoses(
     outcomes: Sequence[Outcome],
     vocabulary: Vocabulary,
     resampling: Resampling | None = None,
+    *,
+    task: str = "diagnosis",
 ) -> dict[str, float]:
     """Return AUROC, AUPRC and F1 of each class ("diagnosis.SCP-ECG.AFIB.auroc"), macro by system.
 
@@ -178,8 +187,10 @@ def score_diagnoses(
     encoded = [vocabulary.encode(reference.labels) for reference in references]
     labels = np.stack([target > 0 for target, _ in encoded])
     known = np.stack([mask for _, mask in encoded])
-    scores = np.stack([outcome.probabilities for outcome in outcomes]).astype(np.float64)
-    decisions = np.stack([outcome.decisions for outcome in outcomes])
+    scores = np.stack([outcome.answers[task].probabilities for outcome in outcomes]).astype(
+        np.float64
+    )
+    decisions = np.stack([outcome.answers[task].decisions for outcome in outcomes])
     named: dict[str, float] = {}
     for system in vocabulary.systems:
         places = [i for i, term in enumerate(vocabulary.terms) if term.system == system]
@@ -193,14 +204,14 @@ def score_diagnoses(
                 drawn = replace(resampling, groups=groups)
                 found |= _rank_limits(labels[part], scores[part], known[part], codes, drawn)
                 found |= _f1_limits(labels[part], decisions[part], known[part], codes, drawn)
-            named |= {f"diagnosis.{system}.{key}": value for key, value in found.items()}
+            named |= {f"{task}.{system}.{key}": value for key, value in found.items()}
     averages = [
-        named[f"diagnosis.{system}.macro.auroc"]
+        named[f"{task}.{system}.macro.auroc"]
         for system in vocabulary.systems
-        if named.get(f"diagnosis.{system}.macro.classes")
+        if named.get(f"{task}.{system}.macro.classes")
     ]
     if averages:
-        named["diagnosis.macro.auroc"] = float(np.mean(averages))
+        named[f"{task}.macro.auroc"] = float(np.mean(averages))
     return named
 
 

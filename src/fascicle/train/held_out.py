@@ -2,46 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fascicle.bundle import Bundle
-from fascicle.data.batch import encode_covariates
+from fascicle.data.batch import Group, encode_covariates
 from fascicle.data.pack import Entry, Pack
 from fascicle.decode.calibration import apply_temperature, fit_temperatures
-from fascicle.decode.thresholds import fit_thresholds
+from fascicle.decode.challenge import (
+    fit_challenge_threshold,
+    fit_challenge_thresholds,
+    record_weights,
+)
+from fascicle.decode.thresholds import fit_global_threshold, fit_thresholds
+from fascicle.labels import SINUS_RHYTHM, SNOMED
 from fascicle.metrics.calibration import brier, calibration_error
+from fascicle.metrics.classification import auprc
 from fascicle.models.network import Network
 from fascicle.predict import Prepared, outcome, predict
-from fascicle.recipe import GroupRecipe
+from fascicle.recipe import DecisionRecipe
 from fascicle.record import LEADS
-from fascicle.tasks import Outcome, Task, is_labelled
+from fascicle.tasks import Outcome, Task, is_labelled, rewards_of
 
-Held = list[tuple[GroupRecipe, Pack, tuple[Entry, ...]]]
-"""Group of the recipe, its pack, and the entries that are held out."""
+Held = list[Group]
+"""What a training holds out: groups with the entries that validate."""
 
 
-def read_entry(pack: Pack, entry: Entry) -> Prepared:
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a task of whole records says of the held-out records: (record, class) each."""
+
+    keys: tuple[str, ...]
+    labels: NDArray[np.bool_]
+    known: NDArray[np.bool_]
+    probabilities: NDArray[np.float64]
+
+
+def read_entry(pack: Pack, entry: Entry, leads: tuple[str, ...] = LEADS) -> Prepared:
     """Return a whole packed record as the net sees it."""
     signal = np.zeros((len(LEADS), entry.samples), dtype=np.float32)
     pack.window(entry, 0, entry.samples, signal)
-    return Prepared(signal, np.isin(LEADS, entry.leads), encode_covariates(entry.age, entry.sex))
+    present = np.isin(LEADS, entry.leads) & np.isin(LEADS, leads)
+    signal[~present] = 0
+    covariates = encode_covariates(entry.age, entry.sex, entry.rate_hz)
+    return Prepared(signal, present, covariates)
 
 
 def find_all(
-    network: Network,
-    tasks: Mapping[str, Task],
-    pack: Pack,
-    entries: Iterable[Entry],
-    bundle: Bundle,
+    network: Network, tasks: Mapping[str, Task], group: Group, bundle: Bundle
 ) -> list[Outcome]:
     """Return the outcome of each packed record."""
     found = []
-    for entry in entries:
-        prepared = read_entry(pack, entry)
-        found.append(outcome(prepared, predict(network, tasks, prepared, bundle), bundle))
+    for entry in group.entries:
+        prepared = read_entry(group.pack, entry, group.leads)
+        arrays = predict(network, tasks, prepared, bundle)
+        found.append(outcome(prepared, arrays, bundle, tasks))
     return found
 
 
@@ -50,57 +69,108 @@ def watch(
 ) -> dict[str, float]:
     """Return each task's monitor on the held-out records, and their mean as "monitor"."""
     scores: dict[str, float] = {}
-    for settings, pack, entries in held:
-        wanted = {name: tasks[name] for name in settings.tasks}
-        found = find_all(network, tasks, pack, entries, bundle)
-        for task in wanted.values():
-            rows = [row for row, entry in enumerate(entries) if is_labelled(entry, task)]
+    for group in held:
+        found = find_all(network, tasks, group, bundle)
+        for task in (tasks[name] for name in group.tasks):
+            rows = [row for row, entry in enumerate(group.entries) if is_labelled(entry, task)]
             if not rows:
                 continue
-            known, seen = [entries[row] for row in rows], [found[row] for row in rows]
+            known, seen = [group.entries[row] for row in rows], [found[row] for row in rows]
             value = task.score(known, seen, task.vocabulary, None).get(task.monitor)
             if value is not None and np.isfinite(value):
-                scores[f"{settings.source}.{task.monitor}"] = value
+                scores[f"{group.source}.{task.monitor}"] = value
     return {**scores, "monitor": float(np.mean(list(scores.values())))} if scores else {}
+
+
+def class_scores(
+    network: Network, tasks: Mapping[str, Task], held: Held, bundle: Bundle
+) -> dict[str, NDArray[np.float64]]:
+    """Return the AUPRC of each class, NaN where it cannot be told, of tasks of whole records."""
+    found = {}
+    for name, task in tasks.items():
+        answers = _answers(network, tasks, name, held, bundle)
+        if task.resolution == "record" and answers is not None:
+            found[name] = auprc(answers.labels, answers.probabilities, answers.known)
+    return found
 
 
 def calibrate(bundle: Bundle, network: Network, held: Held) -> Bundle:
     """Return the bundle with temperatures and thresholds fitted on the held-out records."""
     tasks = bundle.tasks()
-    if "diagnosis" not in tasks:
-        return bundle
-    vocabulary = tasks["diagnosis"].vocabulary
-    rows = [
-        (entry, found)
-        for settings, pack, entries in held
-        if "diagnosis" in settings.tasks
-        for entry, found in zip(
-            entries, find_all(network, tasks, pack, entries, bundle), strict=True
-        )
-    ]
+    for name, task in tasks.items():
+        if task.resolution == "record":
+            answers = _answers(network, tasks, name, held, bundle)
+            if answers is not None:
+                bundle = _calibrated(bundle, task, answers)
+    return bundle
+
+
+def _answers(
+    network: Network, tasks: Mapping[str, Task], name: str, held: Held, bundle: Bundle
+) -> Answers | None:
+    """Return what is known and what is said of all held-out records of a task, None if none."""
+    rows: list[tuple[Entry, Outcome]] = []
+    for group in held:
+        if name in group.tasks:
+            found = find_all(network, {name: tasks[name]}, group, bundle)
+            rows += zip(group.entries, found, strict=True)
     if not rows:
-        return bundle
-    encoded = [vocabulary.encode(entry.labels) for entry, _ in rows]
-    labels = np.stack([target > 0 for target, _ in encoded])
-    known = np.stack([mask for _, mask in encoded])
-    before = np.stack([found.probabilities for _, found in rows]).astype(np.float64)
+        return None
+    encoded = [tasks[name].vocabulary.encode(entry.labels) for entry, _ in rows]
+    return Answers(
+        keys=tuple(entry.key for entry, _ in rows),
+        labels=np.stack([target > 0 for target, _ in encoded]),
+        known=np.stack([mask for _, mask in encoded]),
+        probabilities=np.stack([o.answers[name].probabilities for _, o in rows]).astype(np.float64),
+    )
+
+
+def _calibrated(bundle: Bundle, task: Task, found: Answers) -> Bundle:
+    labels, known, before = found.labels, found.known, found.probabilities
     clipped = np.clip(before, 1e-7, 1 - 1e-7)
     logits = np.log(clipped / (1 - clipped))
     temperatures = fit_temperatures(labels, logits, known)
     after = apply_temperature(logits, temperatures).astype(np.float64)
-    thresholds = fit_thresholds(labels, after, known)
-    calibration = {
-        "records": len(rows),
+    thresholds = _thresholds(bundle, task, replace(found, probabilities=after))
+    calibration: dict[str, Any] = {
+        "records": len(labels),
         "brier_before": float(np.nanmean(brier(labels, before, known))),
         "brier_after": float(np.nanmean(brier(labels, after, known))),
         "calibration_error_before": float(np.nanmean(calibration_error(labels, before, known))),
         "calibration_error_after": float(np.nanmean(calibration_error(labels, after, known))),
     }
+    key = "calibration" if task.name == "diagnosis" else f"calibration of {task.name}"
     return replace(
         bundle,
-        temperatures={**bundle.temperatures, "diagnosis": tuple(map(float, temperatures))},
-        thresholds={**bundle.thresholds, "diagnosis": tuple(map(float, thresholds))},
-        card={**bundle.card, "calibration": calibration},
+        temperatures={**bundle.temperatures, task.name: tuple(map(float, temperatures))},
+        thresholds={**bundle.thresholds, task.name: tuple(map(float, thresholds))},
+        card={**bundle.card, key: calibration},
+    )
+
+
+def _thresholds(bundle: Bundle, task: Task, found: Answers) -> NDArray[np.float64]:
+    """Return the thresholds (class,) that the recipe's decision rule fits."""
+    rule, alike = bundle.recipe.decision, rule_weights(bundle.recipe.decision, found.keys)
+    labels, known, scores = found.labels, found.known, found.probabilities
+    classes = labels.shape[1]
+    if rule.metric != "challenge":
+        if rule.scope == "class":
+            return fit_thresholds(labels, scores, known, rule.metric, alike)
+        return np.full(classes, fit_global_threshold(labels, scores, known, rule.metric, alike))
+    rewards = rewards_of(task.vocabulary).double().numpy()
+    normal = task.vocabulary.index(SNOMED, SINUS_RHYTHM)
+    common = fit_challenge_threshold(labels, scores, rewards, normal, alike)
+    if rule.scope == "global":
+        return np.full(classes, common)
+    return fit_challenge_thresholds(labels, scores, rewards, normal, alike, start=common)
+
+
+def rule_weights(rule: DecisionRecipe, keys: Sequence[str]) -> NDArray[np.float64]:
+    """Return how often each record counts, (record,), by the beginning of its key."""
+    if rule.weights is None:
+        return record_weights(keys)
+    return np.array(
+        [next((w for s, w in rule.weights.items() if key.startswith(s)), 1.0) for key in keys]
     )
 
 

@@ -8,13 +8,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fascicle.data.batch import Aim, Batch, Group, draw_rows, make_batch
+from fascicle.data.mixup import mix
 from fascicle.errors import BadData, BadRequest
 from fascicle.losses import normalise, totals
 from fascicle.models.network import Network
@@ -23,10 +27,15 @@ from fascicle.tasks import Task
 from fascicle.train.checkpoint import load_tensors, restore, save_tensors, training_state
 from fascicle.train.journal import journal
 from fascicle.train.parallel import Place, add_up, add_up_gradients
+from fascicle.train.weighting import raised
 
 Monitor = Callable[[nn.Module], dict[str, float]]
+ClassScores = Callable[[nn.Module], Mapping[str, NDArray[np.float64]]]
 CHECKPOINT = "checkpoint.safetensors"
 BEST = "best.safetensors"
+MIXUP = 1
+"""Tells the generator of the mixtures from others of the same step."""
+SNAPSHOT = "snapshot-{:06d}.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +51,19 @@ class Plan:
     place: Place
 
 
+@dataclass(slots=True)
+class State:
+    """What a schedule carries from step to step: the best monitor, and the classes' weights."""
+
+    best: float | None
+    weights: dict[str, NDArray[np.float64]]
+
+
 def train(
     network: Network,
     plan: Plan,
     monitor: Monitor,
+    class_scores: ClassScores = lambda _: {},
     *,
     resume: bool = False,
     progress: Callable[[int, int, Mapping[str, float]], None] = lambda *_: None,
@@ -60,6 +78,8 @@ def train(
         Recipe, data and folder.
     monitor
         Scores of a net on the validation records; "monitor" is the one that "best" looks at.
+    class_scores
+        Task -> score of each class on the validation records, for tasks that `reweigh`.
     resume
         Go on from the checkpoint in the plan's folder, if there is one.
     progress
@@ -73,32 +93,78 @@ def train(
     settings, first = plan.recipe.training, plan.place.rank == 0
     network.to(plan.place.device).train()
     average = copy.deepcopy(network).requires_grad_(False)
-    optimiser = torch.optim.AdamW(
-        _decayed(network, settings.weight_decay), lr=settings.learning_rate
-    )
-    done, best = _resume(plan, network, average, optimiser) if resume else (0, None)
+    freeze(network, settings.frozen)
+    optimiser = _optimiser(network, plan.recipe)
+    state = State(None, {name: np.ones(t.parts) for name, t in plan.tasks.items()})
+    done = _resume(plan, network, average, optimiser, state) if resume else 0
+    kept = snapshot_steps(plan.recipe)
     with journal(plan.folder, done) if first else nullcontext(_silent) as write:
         for step, batch in _batches(plan, done):
-            losses = _step(network, optimiser, batch, plan, step)
+            losses = _step(network, optimiser, batch, plan, state, step)
             _follow(average, network, min(settings.average, (1 + step) / (10 + step)))
-            if not first:
-                continue
             finished = step + 1
             last = finished == settings.steps
-            scores = monitor(average) if last or finished % settings.validate_steps == 0 else {}
-            if "monitor" in scores and (best is None or scores["monitor"] > best):
-                best = scores["monitor"]
+            watched = last or finished % settings.validate_steps == 0
+            if watched and any(task.reweigh for task in plan.recipe.tasks.values()):
+                _reweigh(state, plan, class_scores(average))
+            if not first:
+                continue
+            scores = monitor(average) if watched else {}
+            if "monitor" in scores and (state.best is None or scores["monitor"] > state.best):
+                state.best = scores["monitor"]
                 save_tensors(plan.folder / BEST, average.state_dict(), plan.header)
+            if finished in kept:
+                path = plan.folder / SNAPSHOT.format(finished)
+                save_tensors(path, average.state_dict(), plan.header)
             write(finished, {**losses, **scores})
             if last or finished % settings.checkpoint_steps == 0:
-                header = {**plan.header, "step": finished, "best": best}
-                state = training_state(network, average, optimiser)
-                save_tensors(plan.folder / CHECKPOINT, state, header)
+                weights = {name: list(map(float, w)) for name, w in state.weights.items()}
+                header = {**plan.header, "step": finished, "best": state.best, "weights": weights}
+                tensors = training_state(network, average, optimiser)
+                save_tensors(plan.folder / CHECKPOINT, tensors, header)
             progress(finished, settings.steps, {**losses, **scores})
+    network.requires_grad_(True)
     if settings.select == "best" and first:
         tensors, _ = load_tensors(plan.folder / BEST)
         average.load_state_dict(tensors)
     return average.eval()
+
+
+def freeze(network: nn.Module, patterns: Sequence[str]) -> None:
+    """Let no gradient reach the weights that a pattern names. Raises BadRequest if none is left."""
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(not any(fnmatchcase(name, pattern) for pattern in patterns))
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise BadRequest(f"training.frozen {', '.join(patterns)} leaves nothing to train")
+
+
+def snapshot_steps(recipe: Recipe) -> list[int]:
+    """Return the steps after which a net is kept: evenly over the last third, the last included."""
+    settings = recipe.training
+    third = settings.steps - settings.steps // 3
+    return sorted(set(np.linspace(third, settings.steps, settings.snapshots).round().astype(int)))
+
+
+def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    settings = recipe.training
+    groups = _decayed(network, settings.weight_decay)
+    kind = torch.optim.AdamW if settings.optimiser == "adamw" else torch.optim.Adam
+    return kind(groups, lr=settings.learning_rate)
+
+
+def _reweigh(state: State, plan: Plan, scores: Mapping[str, NDArray[np.float64]]) -> None:
+    """Raise the weights of the classes that are weak in validation."""
+    for name, settings in plan.recipe.tasks.items():
+        if settings.reweigh and name in scores:
+            state.weights[name] = raised(state.weights[name], scores[name])
+
+
+def _weighted(weight: Tensor, classes: NDArray[np.float64]) -> Tensor:
+    """Return weights (batch, part, ...) times those of the parts."""
+    if (classes == 1).all():
+        return weight
+    factor = torch.as_tensor(classes, dtype=weight.dtype, device=weight.device)
+    return weight * factor.reshape(1, -1, *([1] * (weight.ndim - 2)))
 
 
 def _silent(step: int, values: Mapping[str, float]) -> None:
@@ -106,10 +172,12 @@ def _silent(step: int, values: Mapping[str, float]) -> None:
 
 
 def learning_rate(step: int, recipe: Recipe) -> float:
-    """Return the rate at a step: linear warm-up, then a cosine down to zero."""
+    """Return the rate at a step: linear warm-up, then constant or a cosine down to zero."""
     settings = recipe.training
     if step < settings.warmup_steps:
         return settings.learning_rate * (step + 1) / settings.warmup_steps
+    if settings.schedule == "constant":
+        return settings.learning_rate
     share = (step - settings.warmup_steps) / max(settings.steps - settings.warmup_steps, 1)
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
 
@@ -117,6 +185,7 @@ def learning_rate(step: int, recipe: Recipe) -> float:
 def _batches(plan: Plan, done: int) -> Iterator[tuple[int, Batch]]:
     """Yield (step, this process's part of its batch); the next one is made meanwhile."""
     recipe, place = plan.recipe, plan.place
+    whole = [name for name, task in plan.tasks.items() if task.resolution == "record"]
     rows = sum(group.rows for group in plan.groups)
     if rows < place.processes:
         raise BadRequest(f"a batch of {rows} rows is too small for {place.processes} processes")
@@ -124,7 +193,11 @@ def _batches(plan: Plan, done: int) -> Iterator[tuple[int, Batch]]:
     def make(step: int) -> Batch:
         rows = draw_rows(plan.groups, recipe.window, (recipe.seed, step))
         mine = rows[place.rank :: place.processes]
-        return make_batch(mine, recipe.window, plan.aims, recipe.augmentation)
+        batch = make_batch(mine, recipe.window, plan.aims, recipe.augmentation)
+        if not recipe.training.mixup:
+            return batch
+        rng = np.random.default_rng((recipe.seed, step, place.rank, MIXUP))
+        return mix(batch, recipe.training.mixup, rng, whole)
 
     steps = range(done, recipe.training.steps)
     with ThreadPoolExecutor(1) as pool:
@@ -158,7 +231,12 @@ def _moved(batch: Batch, device: torch.device) -> Batch:
 
 
 def _step(
-    network: Network, optimiser: torch.optim.Optimizer, batch: Batch, plan: Plan, step: int
+    network: Network,
+    optimiser: torch.optim.Optimizer,
+    batch: Batch,
+    plan: Plan,
+    state: State,
+    step: int,
 ) -> dict[str, float]:
     """Take one optimiser step and return the loss of each task over all processes."""
     settings, place = plan.recipe.training, plan.place
@@ -176,7 +254,8 @@ def _step(
         total = add_up(mine)
         part = torch.zeros((), device=place.device)
         if weight is not None:
-            part = task.loss(logits[name].float(), batch.targets[name], normalise(weight, total))
+            share = _weighted(normalise(weight, total), state.weights[name])
+            part = task.loss(logits[name].float(), batch.targets[name], share)
             loss = loss + plan.recipe.tasks[name].weight * part
         losses[name] = float(add_up(part.detach().clone()))
     if loss.requires_grad:
@@ -204,11 +283,13 @@ def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
     pairs = zip(average.parameters(), network.parameters(), strict=True)
     mine, theirs = map(list, zip(*pairs, strict=True))
     torch._foreach_lerp_(mine, theirs, 1 - decay)
+    for copied, buffer in zip(average.buffers(), network.buffers(), strict=True):
+        copied.copy_(buffer)  # a batch norm's running statistics
 
 
 def _decayed(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Return parameter groups: decay for matrices and kernels, none for scales and biases."""
-    parameters = list(network.parameters())
+    parameters = [p for p in network.parameters() if p.requires_grad]
     return [
         {"params": [p for p in parameters if p.squeeze().ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in parameters if p.squeeze().ndim <= 1], "weight_decay": 0.0},
@@ -216,16 +297,22 @@ def _decayed(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
 
 
 def _resume(
-    plan: Plan, network: Network, average: nn.Module, optimiser: torch.optim.Optimizer
-) -> tuple[int, float | None]:
-    """Return the step of the folder's checkpoint and the best monitor so far."""
+    plan: Plan,
+    network: Network,
+    average: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    state: State,
+) -> int:
+    """Return the step of the folder's checkpoint, and take over all that was there."""
     path = plan.folder / CHECKPOINT
     if not path.exists():
-        return 0, None
+        return 0
     tensors, header = load_tensors(path)
     same = parse_recipe(header["recipe"], str(path)) == plan.recipe
     if not same or header["vocabularies"] != plan.header["vocabularies"]:
         raise BadData(f"{path}: was made by another recipe or of other data; use another folder")
     restore(tensors, network, average, optimiser)
     best = header["best"]
-    return int(header["step"]), best if best is not None and math.isfinite(best) else None
+    state.best = best if best is not None and math.isfinite(best) else None
+    state.weights = {name: np.asarray(values) for name, values in header["weights"].items()}
+    return int(header["step"])

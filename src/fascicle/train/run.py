@@ -11,15 +11,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from fascicle.bundle import Bundle, new_network, save_bundle
+from fascicle.bundle import Bundle, new_network, save_bundle, widened
 from fascicle.data.batch import Group
+from fascicle.data.pack import Entry
 from fascicle.data.packing import Progress, no_progress, pack_source
+from fascicle.data.samplers import by_source, fill_up, inverse_frequency
 from fascicle.data.splits import check_leaks, choose
 from fascicle.errors import BadData, BadRecipe
 from fascicle.files import write_whole
 from fascicle.labels import (
+    SINUS_RHYTHM,
+    SNOMED,
     Vocabulary,
     challenge_classes,
     join,
@@ -28,11 +33,13 @@ from fascicle.labels import (
     superclasses,
 )
 from fascicle.models.network import Network
-from fascicle.recipe import Recipe, parse_recipe
-from fascicle.tasks import Task, aim_of, make_task
+from fascicle.recipe import GroupRecipe, Recipe, TaskRecipe, parse_recipe
+from fascicle.tasks import TASKS, Task, aim_of
 from fascicle.train import parallel
-from fascicle.train.held_out import Held, calibrate, follow, watch
-from fascicle.train.loop import BEST, CHECKPOINT, Plan, train
+from fascicle.train.checkpoint import load_tensors
+from fascicle.train.held_out import Held, calibrate, class_scores, follow, watch
+from fascicle.train.loop import BEST, CHECKPOINT, SNAPSHOT, Plan, snapshot_steps, train
+from fascicle.train.transfer import hand_down
 
 SYSTEMS: Mapping[str, Callable[[], Vocabulary]] = {
     "PTB-XL superclass": superclasses,
@@ -50,6 +57,7 @@ def train_recipe(
     *,
     resume: bool = False,
     like: Bundle | None = None,
+    start: Bundle | None = None,
     device: str = "auto",
     packing: Progress = no_progress,
     progress: Callable[[int, int, Mapping[str, float]], None] = lambda *_: None,
@@ -70,6 +78,9 @@ def train_recipe(
         The bundle of a development run: its classes, temperatures and thresholds are taken, and
         its scores stand in the new card. So a net is refitted on all records, its own tests among
         them, with thresholds that were fitted out of fold.
+    start
+        The bundle whose weights the net starts from, but for those that `training.fresh` names
+        (its first convolution, for another lead set).
     device
         "auto", "cpu", "cuda" or "cuda:1".
     packing, progress
@@ -92,11 +103,16 @@ def train_recipe(
             if place.rank == 0:
                 _claim(folder, recipe)
             groups, held = open_groups(recipe, data_dir, packs_dir, packing)
-        tasks = make_tasks(recipe, groups) if like is None else like.tasks()
         _check_choice(recipe, held)
-        if set(tasks) != set(recipe.tasks):
-            raise BadRecipe(f"the bundle to follow has {', '.join(tasks)}, not the recipe's tasks")
-        blank = Bundle(recipe, {n: t.vocabulary for n, t in tasks.items()}, {}, {}, {})
+        found = find_vocabularies(recipe, groups) if like is None else like.vocabularies
+        if set(found) != set(recipe.tasks):
+            raise BadRecipe(f"the bundle to follow has {', '.join(found)}, not the recipe's tasks")
+        blank = Bundle(recipe, found, {}, {}, {})
+        tasks = blank.tasks()
+        groups = [
+            sampled(group, settings, tasks, recipe.seed)
+            for group, settings in zip(groups, recipe.groups, strict=True)
+        ]
         header = {
             "recipe": recipe.model_dump(mode="json"),
             "vocabularies": {name: v.to_dict() for name, v in blank.vocabularies.items()},
@@ -105,22 +121,41 @@ def train_recipe(
         plan = Plan(recipe, tasks, aims, groups, folder, header, place)
 
         def monitor(average: nn.Module) -> dict[str, float]:
-            assert isinstance(average, Network)
-            return watch(copy.deepcopy(average).cpu().eval(), tasks, held, blank)
+            return watch(_on_cpu(average), tasks, held, blank)
+
+        def weakness(average: nn.Module) -> Mapping[str, NDArray[np.float64]]:
+            return class_scores(_on_cpu(average), tasks, held, blank)
 
         torch.manual_seed(recipe.seed)
         network = new_network(recipe, tasks)
-        weights = train(network, plan, monitor, resume=resume, progress=progress).cpu()
+        if start is not None:
+            hand_down(network, widened(start.weights), recipe.training.fresh)
+        weights = train(network, plan, monitor, weakness, resume=resume, progress=progress).cpu()
         path = folder / "bundle.safetensors"
+        blank = replace(blank, card=_card(recipe, groups, held))
         with parallel.first_alone(place):
             if place.rank == 0:
-                assert isinstance(weights, Network)
-                bundle = replace(
-                    blank, weights=weights.state_dict(), card=_card(recipe, groups, held)
-                )
-                fitted = calibrate(bundle, weights, held) if like is None else follow(bundle, like)
-                save_bundle(fitted, path)
+                _save(weights.state_dict(), blank, held, like, path)
+                for step in snapshot_steps(recipe):
+                    kept = folder / SNAPSHOT.format(step)
+                    tensors, _ = load_tensors(kept)
+                    _save(tensors, blank, held, like, folder / f"epoch-{step:06d}.safetensors")
     return path
+
+
+def _on_cpu(network: nn.Module) -> Network:
+    copied = copy.deepcopy(network).cpu().eval()
+    assert isinstance(copied, Network)
+    return copied
+
+
+def _save(
+    weights: Mapping[str, Tensor], blank: Bundle, held: Held, like: Bundle | None, path: Path
+) -> None:
+    """Write these weights as a bundle, with thresholds fitted or taken over."""
+    bundle = replace(blank, weights=weights)
+    fitted = calibrate(bundle, bundle.network(), held) if like is None else follow(bundle, like)
+    save_bundle(fitted, path)
 
 
 def open_groups(
@@ -131,45 +166,98 @@ def open_groups(
     held: Held = []
     for settings in recipe.groups:
         pack = pack_source(settings.source, data_dir, packs_dir, recipe.preprocessing, packing)
-        entries = choose(pack.entries, settings.folds)
+        every = tuple(
+            e for e in pack.entries if settings.records is None or e.name in settings.records
+        )
+        unseen = set(settings.records or ()) - {entry.name for entry in every}
+        if unseen:
+            raise BadRecipe(f"group {settings.source}: no records {', '.join(sorted(unseen))}")
+        entries = choose(every, settings.folds)
         entries = tuple(e for e in entries if e.fold not in settings.validate_folds)
         if not entries:
             raise BadRecipe(f"group {settings.source}: folds {settings.folds} hold no record")
-        groups.append(Group(pack, entries, settings.tasks, settings.rows, settings.rare_beats))
+        group = Group(
+            pack,
+            entries,
+            settings.tasks,
+            settings.rows,
+            settings.rare_beats,
+            leads=recipe.leads,
+            source=settings.source,
+        )
+        groups.append(group)
         if settings.validate_folds:
-            held.append((settings, pack, choose(pack.entries, settings.validate_folds)))
-    trained = [entry for group in groups for entry in group.entries]
-    check_leaks(trained, [entry for _, _, entries in held for entry in entries])
+            held.append(replace(group, entries=choose(every, settings.validate_folds)))
+    check_leaks(
+        [entry for group in groups for entry in group.entries],
+        [entry for group in held for entry in group.entries],
+    )
     return groups, held
 
 
-def make_tasks(recipe: Recipe, groups: Sequence[Group]) -> dict[str, Task]:
-    """Return the recipe's tasks; a diagnosis has the classes with enough training positives."""
-    tasks = {}
+def sampled(group: Group, settings: GroupRecipe, tasks: Mapping[str, Task], seed: int) -> Group:
+    """Return the group with the records and chances that its sampler gives."""
+    if settings.sampler == "uniform":
+        return group
+    if settings.sampler == "source":
+        parts = [entry.key.rstrip("0123456789") for entry in group.entries]
+        return replace(group, chances=by_source(parts))
+    labels = np.concatenate(
+        [
+            np.stack([tasks[name].vocabulary.encode(e.labels)[0] > 0 for e in group.entries])
+            for name in group.tasks
+            if tasks[name].resolution == "record"
+        ],
+        axis=1,
+    )
+    if settings.sampler == "inverse":
+        return replace(group, chances=inverse_frequency(labels))
+    chosen = fill_up(labels, settings.fill_up, np.random.default_rng(seed))
+    return replace(group, entries=tuple(group.entries[place] for place in chosen))
+
+
+def find_vocabularies(recipe: Recipe, groups: Sequence[Group]) -> dict[str, Vocabulary]:
+    """Return each task's classes: of a task of records, those with enough training positives."""
+    found = {}
     for name, settings in recipe.tasks.items():
-        if not any(name in group.tasks for group in groups):
+        entries = [entry for group in groups if name in group.tasks for entry in group.entries]
+        if not entries:
             raise BadRecipe(f"tasks.{name}: no group has records for it")
-        vocabulary = None
-        if settings.systems:
-            unknown = set(settings.systems) - set(SYSTEMS)
-            if unknown:
-                raise BadRecipe(
-                    f"tasks.{name}.systems: {', '.join(sorted(unknown))} not among "
-                    f"{', '.join(SYSTEMS)}"
-                )
-            every = join(*(SYSTEMS[system]() for system in settings.systems))
-            labels = [e.labels for g in groups if name in g.tasks for e in g.entries]
-            counts = np.sum([every.encode(label)[0] for label in labels], axis=0)
-            enough = [
-                (term.system, term.code)
-                for term, count in zip(every.terms, counts, strict=True)
-                if count >= settings.min_positives
-            ]
-            if not enough:
-                raise BadRecipe(f"tasks.{name}: no class has {settings.min_positives} positives")
-            vocabulary = select(every, enough)
-        tasks[name] = make_task(name, vocabulary)
-    return tasks
+        kind = TASKS.get(settings.kind or name)
+        if kind is None:
+            raise BadRecipe(
+                f"tasks.{name}: no task {settings.kind or name}; known: {', '.join(TASKS)}"
+            )
+        found[name] = kind.vocabulary or _frequent(name, settings, entries)
+        if recipe.decision.metric == "challenge" and kind.resolution == "record":
+            terms = [(term.system, term.code) for term in found[name].terms]
+            if found[name].systems != (SNOMED,) or (SNOMED, SINUS_RHYTHM) not in terms:
+                raise BadRecipe('decision.metric = "challenge" needs the system SNOMED-CT alone')
+    return found
+
+
+def _frequent(name: str, settings: TaskRecipe, entries: Sequence[Entry]) -> Vocabulary:
+    """Return the classes of these systems that have enough positives."""
+    unknown = set(settings.systems) - set(SYSTEMS)
+    if unknown or not settings.systems:
+        raise BadRecipe(
+            f"tasks.{name}.systems: {', '.join(sorted(unknown)) or 'nothing'} not among "
+            f"{', '.join(SYSTEMS)}"
+        )
+    every = join(*(SYSTEMS[system]() for system in settings.systems))
+    strangers = set(settings.classes) - {term.code for term in every.terms}
+    if strangers:
+        raise BadRecipe(f"tasks.{name}.classes: {', '.join(sorted(strangers))} not among the codes")
+    counts = np.sum([every.encode(entry.labels)[0] for entry in entries], axis=0)
+    enough = [
+        (term.system, term.code)
+        for term, count in zip(every.terms, counts, strict=True)
+        if count >= settings.min_positives
+        and (not settings.classes or term.code in settings.classes)
+    ]
+    if not enough:
+        raise BadRecipe(f"tasks.{name}: no class has {settings.min_positives} positives")
+    return select(every, enough)
 
 
 def _check_folder(folder: Path, recipe: Recipe, resume: bool) -> None:
@@ -201,6 +289,8 @@ def _check_choice(recipe: Recipe, held: Held) -> None:
     """Refuse to choose the best weights where nothing tells which they are."""
     if recipe.training.select == "best" and not held:
         raise BadRecipe('training.select = "best" needs a group with validate_folds')
+    if any(task.reweigh for task in recipe.tasks.values()) and not held:
+        raise BadRecipe("tasks that reweigh need a group with validate_folds")
 
 
 def _card(recipe: Recipe, groups: Sequence[Group], held: Held) -> dict[str, Any]:
@@ -217,11 +307,11 @@ def _card(recipe: Recipe, groups: Sequence[Group], held: Held) -> dict[str, Any]
         ],
         "validated_on": [
             {
-                "source": settings.source,
-                "folds": list(settings.validate_folds),
-                "records": len(entries),
+                "source": group.source,
+                "folds": sorted({entry.fold for entry in group.entries}),
+                "records": len(group.entries),
             }
-            for settings, _, entries in held
+            for group in held
         ],
         "scores": [],
     }

@@ -123,6 +123,7 @@ def test_impossible_constants_are_refused(negative: float, positive: float, shif
         partial(focal_loss, gamma=0.5),
         partial(asymmetric_loss, shift=0.0),
         partial(asymmetric_loss, gamma_negative=0.5, shift=0.05),
+        partial(asymmetric_loss, gamma_negative=0.0, shift=0.05),
     ],
 )
 def test_focal_losses_of_extreme_logits_have_finite_gradients(
@@ -159,6 +160,24 @@ def test_challenge_score_by_hand() -> None:
     first = (1 + 0.5 * 0.5 + 0.3 * 0.25 + 0.5 + 0.5 + 0.2 * 0.25) / (1 + 1 + 0.25)
     found = challenge_score(answer, target, rewards=REWARDS)
     assert found.tolist() == pytest.approx([first, 0.5, 0.0])
+
+
+def test_rows_of_the_rewards_are_labels() -> None:
+    oneway = torch.tensor([[1.0, 0.25], [0.0, 1.0]])
+    first, second = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+    assert challenge_score(second, first, rewards=oneway).item() == 0.125
+    assert challenge_score(first, second, rewards=oneway).item() == 0
+
+
+def test_a_class_without_rewards_is_not_scored() -> None:
+    answer, target = torch.rand(5, 3).double(), (torch.rand(5, 3) > 0.5).double()
+    wider = torch.zeros(4, 4, dtype=torch.float64)
+    wider[:3, :3] = REWARDS
+    other = torch.ones(5, 1).double()
+    found = challenge_score(
+        torch.cat([answer, other], 1), torch.cat([target, other], 1), rewards=wider
+    )
+    assert torch.allclose(found, challenge_score(answer, target, rewards=REWARDS))
 
 
 def _observed(labels: list[bool], outputs: list[bool], rewards: list[list[float]]) -> float:

@@ -123,10 +123,13 @@ def challenge_score(
     probability, target
         x and y; where a label is unknown both must be 0.
     rewards
-        w, rows are labels (`fascicle.labels.challenge_weights`).
+        w, rows are labels (`fascicle.labels.challenge_weights`). A class whose rewards are all 0 is
+        not scored, and stays out of the norm.
     """
-    norm = torch.maximum(probability, target).sum(1).clamp(min=1)
-    return ((target @ rewards.to(target)) * probability).sum(1) / norm
+    worth = rewards.to(target)
+    scored = ((worth != 0).any(0) | (worth != 0).any(1)).to(target)
+    norm = (torch.maximum(probability, target) @ scored).clamp(min=1)
+    return ((target @ worth) * probability).sum(1) / norm
 
 
 def challenge_loss(

@@ -7,14 +7,16 @@ import torch
 from torch import Tensor, nn
 
 from fascicle.errors import BadRequest
-from fascicle.train.transfer import hand_down
+from fascicle.train.transfer import FIRST, hand_down
 
 
 def _net(leads: int, classes: int = 5) -> nn.Module:
-    """Return a net with a stem, a norm with counts, and a head."""
+    """Return a net with what stands for absent leads, a stem, norms with counts, and a head."""
     backbone = nn.ModuleDict(
         {
+            "input": nn.Linear(leads, 4, bias=False),
             "stem": nn.Conv1d(leads, 4, 3),
+            "stem_norm": nn.BatchNorm1d(4),
             "block": nn.Sequential(nn.Conv1d(4, 4, 3), nn.BatchNorm1d(4)),
         }
     )
@@ -33,7 +35,7 @@ def test_all_but_the_stem_is_loaded() -> None:
             buffer.add_(3)
     before = _copy(child)
     loaded, left = hand_down(child, parent.state_dict())
-    assert left == ("backbone.stem.weight", "backbone.stem.bias")
+    assert left == ("backbone.input.weight", "backbone.stem.weight", "backbone.stem.bias")
     assert set(loaded) | set(left) == set(before)
     assert not set(loaded) & set(left)
     after = child.state_dict()
@@ -55,8 +57,8 @@ def test_the_child_does_not_share_memory_with_its_parent() -> None:
 
 def test_the_head_can_be_left_too() -> None:
     child = _net(2, classes=9)
-    _, left = hand_down(child, _net(12).state_dict(), ("backbone.stem*", "heads.*"))
-    assert left[2:] == ("heads.diagnosis.weight", "heads.diagnosis.bias")
+    _, left = hand_down(child, _net(12).state_dict(), (*FIRST, "heads.*"))
+    assert left[3:] == ("heads.diagnosis.weight", "heads.diagnosis.bias")
 
 
 def test_a_head_that_only_the_parent_has_is_no_stranger_where_it_is_skipped() -> None:
@@ -64,7 +66,22 @@ def test_a_head_that_only_the_parent_has_is_no_stranger_where_it_is_skipped() ->
     weights = {**parent.state_dict(), "heads.beats.weight": torch.zeros(1)}
     with pytest.raises(BadRequest, match=r"only one of the two nets has heads\.beats\.weight"):
         hand_down(_net(2), weights)
-    hand_down(_net(2), weights, ("backbone.stem*", "heads.*"))
+    hand_down(_net(2), weights, (*FIRST, "heads.*"))
+
+
+def test_nothing_is_skipped_where_nothing_is_asked_for() -> None:
+    parent, child = _net(12), _net(12)
+    loaded, left = hand_down(child, parent.state_dict(), ())
+    assert left == ()
+    assert len(loaded) == len(parent.state_dict())
+
+
+def test_a_net_without_a_part_for_absent_leads_needs_no_other_patterns() -> None:
+    parent, child = (
+        nn.ModuleDict({"backbone": nn.ModuleDict({"stem": layer})})
+        for layer in (nn.Conv1d(12, 4, 3), nn.Conv1d(2, 4, 3))
+    )
+    assert hand_down(child, parent.state_dict())[0] == ()
 
 
 def _refused(weights: dict[str, Tensor], match: str, skip: tuple[str, ...]) -> None:
@@ -76,8 +93,9 @@ def _refused(weights: dict[str, Tensor], match: str, skip: tuple[str, ...]) -> N
 
 
 def test_refusals_change_nothing() -> None:
-    weights, stem = _copy(_net(12)), ("backbone.stem*",)
-    _refused(weights, r"backbone\.stem\.weight: expected shape \(4, 2, 3\), not \(4, 12, 3\)", ())
+    weights, stem = _copy(_net(12)), FIRST
+    shapes = r"backbone\.stem\.weight: expected shape \(4, 2, 3\), not \(4, 12, 3\)"
+    _refused(weights, shapes, ("backbone.input.*",))
     _refused(weights, r"backbone\.entry\* matches no weights", ("backbone.entry*",))
     _refused(_copy(_net(12, classes=7)), r"heads\.diagnosis\.weight: expected shape \(5, 4\)", stem)
     del weights["heads.diagnosis.bias"]

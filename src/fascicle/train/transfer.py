@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from fascicle.errors import BadRequest
 
-STEM = ("backbone.stem*",)
-"""The first convolution of every backbone: all that depends on the number of leads."""
+FIRST = ("backbone.stem.*", "backbone.input.*")
+"""The first convolution, and what stands for absent leads: all that depends on their number."""
 
 
 def hand_down(
-    network: nn.Module, weights: Mapping[str, Tensor], skip: Sequence[str] = STEM
+    network: nn.Module, weights: Mapping[str, Tensor], skip: Sequence[str] | None = None
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the names that were loaded and those that keep their own values.
 
@@ -28,7 +28,7 @@ def hand_down(
     weights
         State of the other net, by the same names.
     skip
-        Glob patterns of the names that keep their own values.
+        Glob patterns of the names that keep their own values; None: those of `FIRST`.
 
     Raises
     ------
@@ -36,15 +36,15 @@ def hand_down(
         Before anything is changed: if a pattern matches no name, a name that is not skipped is
         missing on one side, or its shape differs.
     """
-    state = network.state_dict()
-    for pattern in skip:
+    state, kept = network.state_dict(), FIRST if skip is None else skip
+    for pattern in skip or ():
         if not any(fnmatchcase(name, pattern) for name in state):
             raise BadRequest(
                 f"{pattern} matches no weights of the net, such as {next(iter(state))}"
             )
 
     def skipped(name: str) -> bool:
-        return any(fnmatchcase(name, pattern) for pattern in skip)
+        return any(fnmatchcase(name, pattern) for pattern in kept)
 
     left = tuple(name for name in state if skipped(name))
     given = {name: tensor for name, tensor in weights.items() if not skipped(name)}

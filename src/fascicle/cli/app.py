@@ -275,3 +275,37 @@ def pack(
     from fascicle.cli.datasets import pack_command
 
     pack_command(name, data_dir, out, recipe)
+
+
+@data.command()
+def statements(
+    reports: Annotated[
+        Path, typer.Argument(metavar="REPORTS.csv", help="CSV or TSV, a report per row.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="CSV of codes, a row per report.")],
+    column: Annotated[str, typer.Option(help="Name of the column that holds the text.")] = "report",
+    name_column: Annotated[
+        str | None, typer.Option("--id", help="Column that names a report. Default: the first.")
+    ] = None,
+    unmatched: Annotated[
+        Path | None, typer.Option(help="CSV of words that no rule knows, with their counts.")
+    ] = None,
+    phrases: Annotated[
+        Path | None, typer.Option(help="Your copy of report_phrases.csv. Default: the shipped.")
+    ] = None,
+    modifiers: Annotated[
+        Path | None, typer.Option(help="Your copy of report_modifiers.csv. Default: the shipped.")
+    ] = None,
+) -> None:
+    """Turn English or German reports into SCP-ECG codes: present, possible or absent.
+
+    "No AF, but LBBB. LVH cannot be excluded." gives present CLBBB, possible LVH, absent AFIB.
+    Column words shows what was taken for which code, column unmatched what nobody understood: read
+    them before you trust the codes, and add what is missing to a copy of the tables. The output
+    holds words of the reports: keep it where you keep them.
+
+    Example: fascicle data statements ptbxl_database.csv --out codes.csv --unmatched words.csv
+    """
+    from fascicle.cli.statements import statements_command
+
+    statements_command(reports, column, out, name_column, unmatched, (phrases, modifiers))

@@ -1,6 +1,7 @@
-"""Vocabularies: ordered codes with names, merged equivalents, and crosswalks between systems."""
+"""Vocabularies, crosswalks between code systems, and codes from a report's free text."""
 
 from fascicle.labels.crosswalk import challenge_conversion, crosswalk, translate
+from fascicle.labels.phrases import Rule, read_rules
 from fascicle.labels.sources import (
     AAMI,
     HEART_AXIS,
@@ -25,6 +26,7 @@ from fascicle.labels.sources import (
     superclass_of,
     superclasses,
 )
+from fascicle.labels.text import Mention, Reading, Unmatched, count_unmatched, read_report
 from fascicle.labels.vocabulary import Term, Vocabulary, join, select
 
 __all__ = [
@@ -37,8 +39,12 @@ __all__ = [
     "SINUS_RHYTHM",
     "SNOMED",
     "SUPERCLASS",
+    "Mention",
+    "Reading",
     "RhythmKind",
+    "Rule",
     "Term",
+    "Unmatched",
     "Vocabulary",
     "aami_classes",
     "aami_kind",
@@ -46,10 +52,13 @@ __all__ = [
     "challenge_conversion",
     "challenge_weights",
     "cinc_codes",
+    "count_unmatched",
     "crosswalk",
     "join",
     "ludb_codes",
     "ludb_diagnoses",
+    "read_report",
+    "read_rules",
     "rhythm_kinds",
     "rhythms",
     "scp_statements",

@@ -168,22 +168,22 @@ def test_records_that_taught_are_told(
     source: str, key: str, fold: int, part: dict[str, Any], seen: bool
 ) -> None:
     bundle = make_bundle(trained_on=[TRAINED | {"sets": ["here"]} | part])
-    assert module._seen(bundle, source, [Item(key, Path(), key, fold)]) is seen
+    assert module.seen_in_training(bundle, source, [Item(key, Path(), key, fold)]) is seen
 
 
 def test_records_that_only_chose_are_not_seen() -> None:
     everything = {**TRAINED, "folds": None}
     bundle = make_bundle(trained_on=[everything], validated_on=[{"source": "here", "folds": [5]}])
-    assert not module._seen(bundle, "here", [Item("here/1", Path(), "p", 5)])
-    assert module._seen(bundle, "here", [Item("here/1", Path(), "p", 4)])
+    assert not module.seen_in_training(bundle, "here", [Item("here/1", Path(), "p", 5)])
+    assert module.seen_in_training(bundle, "here", [Item("here/1", Path(), "p", 4)])
 
 
 def test_a_card_from_before_it_named_sets() -> None:
     part = {key: value for key, value in TRAINED.items() if key != "sets"}
     bundle = make_bundle(trained_on=[part])
-    assert module._seen(bundle, "here", [Item("here/1", Path(), "p", 1)])
-    assert not module._seen(bundle, "there", [Item("there/1", Path(), "p", 1)])
-    assert not module._seen(make_bundle(), "here", [Item("here/1", Path(), "p", 1)])
+    assert module.seen_in_training(bundle, "here", [Item("here/1", Path(), "p", 1)])
+    assert not module.seen_in_training(bundle, "there", [Item("there/1", Path(), "p", 1)])
+    assert not module.seen_in_training(make_bundle(), "here", [Item("here/1", Path(), "p", 1)])
 
 
 def make_cases(patients: list[str]) -> list[Case]:

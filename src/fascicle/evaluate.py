@@ -94,7 +94,7 @@ def evaluate(
         "patients": len({case.item.patient for case in cases}),
         "resamples": resamples,
         "seed": seed,
-        "seen_in_training": _seen(model.bundle, source, [case.item for case in cases]),
+        "seen_in_training": seen_in_training(model.bundle, source, [case.item for case in cases]),
         "bundle": {"name": model.bundle.info.name, "weights_sha256": model.bundle.weights_sha256},
         "fascicle": version("fascicle"),
         "commit": _commit(),
@@ -114,7 +114,7 @@ def collect(
 ) -> list[Case]:
     """Return what a model finds in each record of a source; parameters as `evaluate`."""
     cases = []
-    for item in progress(_items(source, data_dir, folds)):
+    for item in progress(items_of(source, data_dir, folds)):
         record = choose_leads(SOURCES[source].load(item), lead_set)
         prepared = model.prepare(record, assess(record))
         arrays = predict(model.network, model.tasks, prepared, model.bundle)
@@ -172,7 +172,8 @@ def add_to_card(path: Path, result: Mapping[str, Any]) -> None:
     save_bundle(replace(bundle, card={**bundle.card, "scores": [*others, entry]}), path)
 
 
-def _items(source: str, data_dir: Path, folds: Sequence[int] | None) -> list[Item]:
+def items_of(source: str, data_dir: Path, folds: Sequence[int] | None) -> list[Item]:
+    """Return the records of a source, or of these folds. Raises BadRequest as `evaluate` does."""
     if source not in SOURCES:
         raise BadRequest(f"no source {source!r}; known: {', '.join(SOURCES)}")
     named = data_dir / source.removesuffix("100")
@@ -204,7 +205,7 @@ def _groups(cases: Sequence[Case]) -> dict[str, list[Case]]:
     return {name: members for name, members in groups.items() if len(members) >= 10}
 
 
-def _seen(bundle: Bundle, source: str, items: Sequence[Item]) -> bool:
+def seen_in_training(bundle: Bundle, source: str, items: Sequence[Item]) -> bool:
     """Return whether one of these records may have taught the bundle.
 
     The sets of the challenges hold records of others, so that a record counts for the set that its

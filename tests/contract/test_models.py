@@ -2,65 +2,177 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 
-from fascicle.models.network import BACKBONES, HEADS, build_network
+from fascicle.models.network import BACKBONES, HEADS, Network, build_network
 from fascicle.recipe import BACKBONE_RECIPES
 from fascicle.tasks import TASKS
 
+WINDOW = 333
+SQUEEZE = {"width": 8, "kernel": 3, "stem_kernel": 5, "dropout": 0.0, "reduction": 4}
+SHARING = {"extractors": 2, "width": 8, "shared": (16, 32)}
 SMALL: dict[str, dict[str, Any]] = {
     "unet": {"filters": (8, 8, 16), "decoder": (8, 8), "skip": 8},
+    "resnet34": {"width": 8, "widest": 16, "kernel": 4, "dropout": 0.0},
+    "resnet18_se": SQUEEZE,
+    "resnet34_se": SQUEEZE,
+    "efficientnet1d": {"width": 0.25, "depth": 0.5, "dropout": 0.0},
+    "cnn1d": SHARING,
+    "rnn": SHARING,
+    "lstm": SHARING,
+    "gru": SHARING,
 }
 """A small version of each backbone."""
-DECODERS = {"unet": ("backbone.up.", "backbone.skip.", "backbone.decoder.")}
-"""Weights that only the finest map needs, so that diagnoses alone do not train them."""
-CLASSES = {"waves": 4, "beats": 5, "diagnosis": 3}
-SHAPES = {"waves": (2, 12, 4, 333), "beats": (2, 6, 333), "diagnosis": (2, 3)}
-"""Logits of each head for two records of 333 samples."""
+FRAMES = {"unet": 42, "resnet34": 2, "resnet18_se": 11, "resnet34_se": 11, "efficientnet1d": 11}
+"""Frames of a window; the others make one."""
+BATCH_NORM = ("resnet34", "resnet18_se", "resnet34_se", "efficientnet1d")
+DECODER = ("backbone.up.", "backbone.skip.", "backbone.decoder.")
+"""Weights of the U-Net that only the finest map needs."""
+CLASSES = {
+    "waves": 4, "beats": 5, "diagnosis": 3, "pooled": 3, "challenge": 3, "logistic": 3,
+    "softmax": 3,
+}  # fmt: skip
+SHAPES = {
+    "waves": (2, 12, 4, WINDOW), "beats": (2, 6, WINDOW), "diagnosis": (2, 3), "pooled": (2, 3),
+    "challenge": (2, 2, 3), "logistic": (2, 3), "softmax": (2, 3),
+}  # fmt: skip
+"""Logits of each head for two records."""
+DENSE = ("waves", "beats")
+"""Heads that read the finest map; the others read the deepest."""
+every_backbone = pytest.mark.parametrize("backbone", SMALL)
+every_head = pytest.mark.parametrize("head", CLASSES)
+
+
+def _network(backbone: str, *heads: str) -> Network:
+    torch.manual_seed(0)
+    return build_network(
+        backbone, SMALL[backbone], [(head, head, CLASSES[head]) for head in heads], WINDOW
+    )
+
+
+def _inputs(rows: int = 2) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return records whose odd rows have leads I, II, III, aVR alone, and end early."""
+    generator = torch.Generator().manual_seed(0)
+    present = torch.ones(rows, 12, dtype=torch.bool)
+    present[1::2, 4:] = False
+    valid = torch.full((rows,), WINDOW)
+    valid[1::2] = 200
+    signal = torch.randn(rows, 12, WINDOW, generator=generator)
+    signal[1::2, :, 200:] = 0
+    return signal, present, valid, torch.rand(rows, 6, generator=generator)
+
+
+def _has_no_gradient(backbone: str, head: str, weight: str) -> bool:
+    """Return whether the loss of a pair cannot depend on a weight."""
+    if backbone == "unet" and head not in DENSE and weight.startswith(DECODER):
+        return True  # it is not on the way
+    if head == "diagnosis" and weight.endswith("attention.bias"):
+        return True  # a softmax does not see what all its arguments share
+    return head == "diagnosis" and backbone not in FRAMES and "attention" in weight  # one frame
 
 
 def test_these_lists_are_the_registries() -> None:
-    assert set(SMALL) == set(DECODERS) == set(BACKBONES)
+    assert set(SMALL) == set(BACKBONES)
     assert set(CLASSES) == set(SHAPES) == set(HEADS)
-
-
-def test_recipes_can_name_each_backbone() -> None:
-    assert set(BACKBONE_RECIPES) == set(BACKBONES)
 
 
 def test_each_task_has_a_head() -> None:
     assert {task.head for task in TASKS.values()} <= set(HEADS)
 
 
-@pytest.mark.parametrize("head", CLASSES)
-@pytest.mark.parametrize("backbone", SMALL)
+@every_backbone
+def test_a_recipe_can_name_a_backbone_and_its_defaults_make_it(backbone: str) -> None:
+    assert set(BACKBONE_RECIPES) == set(BACKBONES)
+    section = BACKBONE_RECIPES[backbone].model_validate({"name": backbone})
+    options = section.model_dump(exclude={"name"})
+    with torch.device("meta"):
+        build_network(backbone, options, [("task", "diagnosis", 3)], WINDOW)
+
+
+@every_head
+@every_backbone
 def test_a_pair_runs_forward_and_backward(backbone: str, head: str) -> None:
-    torch.manual_seed(0)
-    network = build_network(backbone, SMALL[backbone], [("task", head, CLASSES[head])])
-    present = torch.ones(2, 12, dtype=torch.bool)
-    present[1, 4:] = False
-    logits = network(torch.randn(2, 12, 333), present, torch.tensor([333, 200]), torch.rand(2, 4))[
-        "task"
-    ]
+    network = _network(backbone, head)
+    logits = network(*_inputs())[head]
     assert logits.shape == SHAPES[head]
+    assert logits.isfinite().all()
     logits.square().sum().backward()
     for name, parameter in network.named_parameters():
-        if head == "diagnosis" and name.startswith(DECODERS[backbone]):
-            assert parameter.grad is None, name
+        if _has_no_gradient(backbone, head, name):
+            assert parameter.grad is None or parameter.grad.abs().max() < 1e-4, name
             continue
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
         assert parameter.grad.abs().sum() > 0, name
 
 
-@pytest.mark.parametrize("backbone", SMALL)
+@every_backbone
+def test_values_of_absent_leads_change_nothing_and_absent_is_not_flat(backbone: str) -> None:
+    network = _network(backbone, *CLASSES)  # in training: its norms' statistics change neither
+    signal, present, *rest = _inputs()
+    junk, flat = signal.clone(), signal.clone()
+    junk[1, 4:] = float("nan")
+    flat[1, 4:] = 0
+    answers = []
+    for values, leads in ((signal, present), (junk, present), (flat, torch.ones_like(present))):
+        torch.manual_seed(1)  # the same dropout
+        with torch.no_grad():
+            answers.append(network(values, leads, *rest))
+    for head in CLASSES:
+        before, after, there = (answer[head] for answer in answers)
+        assert torch.equal(before, after), head
+        assert not torch.allclose(before[1], there[1], atol=1e-4), head
+
+
+@every_head
+@every_backbone
+def test_one_sample_in_a_window_of_padding_is_enough(backbone: str, head: str) -> None:
+    signal, present, valid, covariates = _inputs()
+    signal[..., 1:] = 0
+    logits = _network(backbone, head).eval()(signal, present, torch.ones_like(valid), covariates)
+    assert logits[head].isfinite().all()
+
+
+@every_backbone
+def test_in_use_a_row_does_not_depend_on_its_neighbours(backbone: str) -> None:
+    network = _network(backbone, *CLASSES)
+    signal, *rest = _inputs(4)
+    with torch.no_grad():
+        for _ in range(3):
+            network.train()(signal, *rest)  # batch norms follow what they see
+        taught = network(signal, *rest)
+        network.eval()
+        together = network(signal, *rest)
+        alone = network(signal[:1], *(value[:1] for value in rest))
+        signal[1:] *= 30
+        apart = network(signal, *rest)
+    for head in CLASSES:
+        assert torch.allclose(together[head][0], alone[head][0], atol=1e-4), head
+        assert torch.allclose(together[head][0], apart[head][0], atol=1e-4), head
+    norms = [m for m in network.backbone.modules() if isinstance(m, nn.BatchNorm1d)]
+    assert bool(norms) == (backbone in BATCH_NORM)
+    if norms:
+        assert not torch.allclose(taught["pooled"], together["pooled"], atol=1e-4)
+
+
+@every_backbone
 def test_a_backbone_says_what_it_gives(backbone: str) -> None:
-    trunk: Any = BACKBONES[backbone](**SMALL[backbone])
-    features = trunk(torch.zeros(1, 12, 100), torch.ones(1, 12, dtype=torch.bool))
-    assert features.frames.shape[1] == trunk.channels
-    assert features.dense.shape[1] == trunk.dense_channels
+    network = _network(backbone)
+    trunk: Any = network.backbone
+    signal, present, _, _ = _inputs()
+    features = trunk(signal, present)
+    assert features.frames.shape == (2, trunk.channels, FRAMES.get(backbone, 1))
     assert features.samples_per_frame == trunk.samples_per_frame
-    assert trunk.reach_samples > 0
+    assert features.dense.shape[1] == trunk.dense_channels
+    assert (features.dense is features.frames) == (backbone != "unet")
+    if backbone == "unet":
+        assert trunk.reach_samples > 0
+    else:
+        assert trunk.reach_samples is None
+        assert features.dense_samples_per_frame == features.samples_per_frame
+    assert network.windowed == (backbone != "unet")
+    assert network.samples_per_frame * FRAMES.get(backbone, 1) >= WINDOW

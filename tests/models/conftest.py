@@ -22,6 +22,7 @@ def small() -> Network:
         "unet",
         {"filters": (8, 8, 16, 16, 24), "decoder": (8, 8, 16, 16), "skip": 8},
         [("waves", "waves", 4), ("beats", "beats", 5), ("diagnosis", "diagnosis", CLASSES)],
+        window=600,
     )
     with torch.no_grad():
         for name, parameter in network.named_parameters():
@@ -36,7 +37,7 @@ def _inputs(rows: int, samples: int, seed: int = 0) -> Inputs:
         torch.randn(rows, 12, samples, generator=generator),
         torch.ones(rows, 12, dtype=torch.bool),
         torch.full((rows,), samples),
-        torch.zeros(rows, 4),
+        torch.zeros(rows, 6),
     )
 
 

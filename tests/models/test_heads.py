@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fascicle.models.heads import DiagnosisHead, WavesHead, _resize
+from fascicle.models.heads import DiagnosisHead, FlatHead, JoinedHead, WavesHead, _resize
 from fascicle.models.network import Network
 from fascicle.models.unet import Features
 
@@ -21,6 +21,25 @@ def test_resize_keeps_frame_k_at_its_sample() -> None:
     assert _resize(x, 2, 1).tolist() == [[[0, 2, 4, 3, 2, 2]]]
     assert _resize(x, 4, 1).tolist() == [[[0, 1, 2, 3, 4, 3.5, 3, 2.5, 2, 2, 2, 2]]]
     assert _resize(_resize(x, 8, 2), 2, 8).tolist() == x.tolist()
+
+
+def test_resize_follows_the_line_between_frames_at_any_ratio() -> None:
+    x = torch.tensor([[[0.0, 6.0, 3.0]]])
+    assert _resize(x, 3, 1).tolist() == [[[0, 2, 4, 6, 5, 4, 3, 3, 3]]]
+    assert _resize(x, 6, 1)[0, 0, ::3].tolist() == [0, 3, 6, 4.5, 3, 3]
+    assert _resize(x, 3, 2).tolist() == [[[0, 4, 5, 3, 3]]]  # at 0, 2, 4, 6, 8 of 9 samples
+    assert _resize(x, 2, 3).tolist() == [[[0, 4.5]]]
+    assert _resize(x, 1, 2).tolist() == [[[0, 3]]]
+    assert _resize(x[..., :1] + 7, 333, 2).tolist() == [[[7.0] * 167]]
+
+
+@pytest.mark.parametrize("ratio", [2, 4, 8, 32])
+def test_both_ways_to_resize_agree(ratio: int) -> None:
+    x = torch.randn(2, 3, 5)
+    scaled = _resize(x, 3 * ratio, 3)  # by halves
+    general = _resize(x, 3 * ratio, 1)[..., ::3]  # by lines
+    assert scaled.shape == general.shape == (2, 3, 5 * ratio)
+    assert torch.allclose(scaled, general, atol=1e-6)
 
 
 def test_waves_of_absent_leads_are_zero(small: Network, inputs: Callable[..., Inputs]) -> None:
@@ -133,3 +152,105 @@ def test_diagnosis_does_not_depend_on_the_order_of_frames() -> None:
         forth = head(Features(frames, 64, frames, 64), *rest)
         back = head(Features(frames.flip(-1), 64, frames, 64), *rest)
     assert torch.allclose(forth, back, atol=1e-6)
+
+
+def test_diagnosis_reads_the_first_four_covariates_alone() -> None:
+    torch.manual_seed(0)
+    head = DiagnosisHead(8, 3).eval()
+    frames = torch.randn(2, 8, 10)
+    rest = (
+        Features(frames, 64, frames, 64),
+        torch.empty(0),
+        torch.empty(0),
+        torch.tensor([640] * 2),
+    )
+    covariates = torch.rand(2, 6)
+    with torch.inference_mode():
+        logits = head(*rest, covariates)
+        covariates[:, 4:] = 9.0
+        assert torch.equal(logits, head(*rest, covariates))
+        assert torch.equal(logits, head(*rest, covariates[:, :4]))
+        covariates[:, 3] = 9.0
+        assert not torch.allclose(logits, head(*rest, covariates))
+
+
+def _answer(
+    head: torch.nn.Module, frames: Tensor, valid: int, covariates: Tensor | None = None
+) -> Tensor:
+    """Return a head's logits of frames that stand 10 samples apart."""
+    nothing = torch.empty(0)
+    known = torch.zeros(len(frames), 6) if covariates is None else covariates
+    features = Features(frames, 10, frames, 10)
+    with torch.inference_mode():
+        logits: Tensor = head(
+            features, nothing, nothing, torch.tensor([valid] * len(frames)), known
+        )
+    return logits
+
+
+def test_a_flat_head_is_one_regression_per_class_on_all_frames() -> None:
+    torch.manual_seed(0)
+    head = FlatHead(4, 3, frames=5)
+    assert sum(p.numel() for p in head.parameters()) == 3 * (4 * 5 + 1)
+    frames = torch.randn(2, 4, 5)
+    expected = torch.einsum("bcf,kcf->bk", frames, head.out.weight.reshape(3, 4, 5)) + head.out.bias
+    assert torch.allclose(_answer(head, frames, 50), expected, atol=1e-6)
+    flipped = _answer(head, frames.flip(-1), 50)
+    assert not torch.allclose(flipped, expected, atol=1e-3)  # it knows where in the window
+    assert torch.equal(_answer(head, frames, 50, torch.ones(2, 6)), _answer(head, frames, 50))
+
+
+@pytest.mark.parametrize("frames", [4, 6])
+def test_a_flat_head_refuses_another_number_of_frames(frames: int) -> None:
+    with pytest.raises(ValueError, match=f"made for 5 frames, got {frames}"):
+        _answer(FlatHead(4, 3, frames=5), torch.zeros(1, 4, frames), 50)
+
+
+def test_the_papers_two_outputs_are_independent_layers_on_one_embedding() -> None:
+    torch.manual_seed(0)
+    head = JoinedHead(512, 26, outputs=2).eval()
+    dense, linear = (512 + 6) * 256 + 256, 256 * 26 + 26
+    assert sum(p.numel() for p in head.parameters()) == dense + 2 * linear
+    frames = torch.randn(2, 512, 5)
+    before = _answer(head, frames, 50)
+    assert before.shape == (2, 2, 26)
+    with torch.no_grad():
+        head.out[1].bias.add_(1)  # type: ignore[operator]
+    after = _answer(head, frames, 50)
+    assert torch.equal(after[:, 0], before[:, 0])
+    assert torch.allclose(after[:, 1], before[:, 1] + 1, atol=1e-6)
+
+
+def test_the_baseline_has_the_same_embedding_and_one_output() -> None:
+    head = JoinedHead(512, 26, outputs=1).eval()
+    dense, linear = (512 + 6) * 256 + 256, 256 * 26 + 26
+    assert sum(p.numel() for p in head.parameters()) == dense + linear
+    assert _answer(head, torch.randn(2, 512, 5), 50).shape == (2, 26)
+
+
+@pytest.mark.parametrize("place", range(6))
+def test_each_covariate_changes_both_outputs(place: int) -> None:
+    torch.manual_seed(0)
+    head = JoinedHead(8, 3, outputs=2).eval()
+    frames, covariates = torch.randn(1, 8, 5), torch.zeros(1, 6)
+    before = _answer(head, frames, 50, covariates)
+    covariates[0, place] = 1.0
+    after = _answer(head, frames, 50, covariates)
+    assert ((before - after).abs().amax(-1) > 1e-4).all()
+
+
+@pytest.mark.parametrize("head", [FlatHead(8, 3, 5), JoinedHead(8, 3, 2), JoinedHead(8, 3, 1)])
+def test_frames_of_padding_change_nothing(head: torch.nn.Module) -> None:
+    head.eval()
+    frames = torch.randn(1, 8, 5, generator=torch.Generator().manual_seed(0))
+    spoilt = frames.clone()
+    spoilt[..., 3:] = 1e3
+    assert torch.equal(_answer(head, frames, 30), _answer(head, spoilt, 30))
+    assert not torch.allclose(_answer(head, frames, 31), _answer(head, spoilt, 31))
+
+
+def test_the_mean_frame_counts_no_padding() -> None:
+    torch.manual_seed(0)
+    head = JoinedHead(8, 3, 2).eval()
+    frames = torch.randn(1, 8, 5)
+    assert torch.allclose(_answer(head, frames, 21), _answer(head, frames[..., :3], 30), atol=1e-6)

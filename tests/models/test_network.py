@@ -89,7 +89,7 @@ def _take(network: Network, signal: Tensor) -> tuple[Statistics, Tensor]:
     statistics = Statistics([network.backbone, network.heads["waves"], network.heads["beats"]])
     present, valid = torch.ones(4, 12, dtype=torch.bool), torch.full((4,), quarter)
     with statistics.take(4):
-        _run(network, windows, present, valid, torch.zeros(4, 4))
+        _run(network, windows, present, valid, torch.zeros(4, 6))
     return statistics, quarter // 2 + quarter * torch.arange(4)
 
 
@@ -105,6 +105,7 @@ def test_a_distant_change_leaves_waves_and_beats_as_they_were_bit_for_bit(
         signal[..., edge:] *= -20
         after = _run(small, signal, present, valid, covariates)
     statistics.forget()
+    assert small.reach_samples is not None
     reach = small.reach_samples + HEAD_REACH
     assert 0 < reach < edge - 1000
     for task in ("waves", "beats"):
@@ -151,8 +152,8 @@ def test_covariates_change_diagnoses_alone(
     small: Network, inputs: Make, one: list[float], other: list[float]
 ) -> None:
     signal, present, valid, _ = inputs(1, 300)
-    before = _run(small, signal, present, valid, torch.tensor([one]))
-    after = _run(small, signal, present, valid, torch.tensor([other]))
+    before = _run(small, signal, present, valid, torch.tensor([[*one, 0.5, 1.0]]))
+    after = _run(small, signal, present, valid, torch.tensor([[*other, 0.0, 0.0]]))
     assert not torch.allclose(before["diagnosis"], after["diagnosis"], atol=1e-4)
     assert torch.equal(before["waves"], after["waves"])
     assert torch.equal(before["beats"], after["beats"])
@@ -193,7 +194,7 @@ def test_the_default_net_has_the_weights_that_its_shapes_say() -> None:
         return 2 * inputs + 2 * outputs + convolutions + shortcut
 
     network = build_network(
-        "unet", {}, [("w", "waves", 4), ("b", "beats", 5), ("d", "diagnosis", 30)]
+        "unet", {}, [("w", "waves", 4), ("b", "beats", 5), ("d", "diagnosis", 30)], 2500
     )
     expected = {
         "w": convolution(32, 12 * 16, 1)
@@ -215,10 +216,38 @@ def test_the_default_net_has_the_weights_that_its_shapes_say() -> None:
 def test_building_is_reproducible_by_seed() -> None:
     def build() -> Network:
         torch.manual_seed(5)
-        return build_network("unet", {"filters": (8, 8), "decoder": (8,)}, [("beats", "beats", 5)])
+        options = {"filters": (8, 8), "decoder": (8,)}
+        return build_network("unet", options, [("beats", "beats", 5)], 100)
 
     first, second = build().state_dict(), build().state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "head", "windowed"),
+    [
+        ("unet", "diagnosis", False),
+        ("unet", "challenge", False),
+        ("unet", "softmax", True),
+        ("unet", "logistic", True),
+        ("resnet34", "diagnosis", True),
+        ("lstm", "softmax", True),
+    ],
+)
+def test_a_net_is_windowed_by_its_backbone_or_by_a_head(
+    backbone: str, head: str, windowed: bool
+) -> None:
+    with torch.device("meta"):
+        network = build_network(backbone, {}, [("b", "beats", 5), ("d", head, 3)], 320)
+    assert network.windowed is windowed
+    assert (network.reach_samples is None) == (backbone != "unet")
+
+
+@pytest.mark.parametrize(("window", "frames"), [(1, 1), (64, 1), (65, 2), (2500, 40)])
+def test_flat_heads_are_made_for_the_frames_of_a_window(window: int, frames: int) -> None:
+    with torch.device("meta"):
+        network = build_network("unet", {}, [("d", "logistic", 3)], window)
+    assert network.heads["d"].out.weight.shape == (3, 192 * frames)  # type: ignore[union-attr]
 
 
 def test_models_import_no_other_room() -> None:

@@ -84,7 +84,7 @@ def cnn1d(
     layers: int = 1,
     leads: Sequence[int] = ALL_LEADS,
 ) -> Sharing:
-    """Return a net whose extractors are Conv1d, ReLU and MaxPool1d (`layers` times), flattened."""
+    """Return a net whose extractors are Conv1d, MaxPool1d, ReLU, `layers` times, then flat."""
     frames = window
     for _ in range(layers):
         frames //= pool
@@ -142,6 +142,6 @@ def _convolutions(leads: int, width: int, kernel: int, pool: int, layers: int) -
     made: list[nn.Module] = []
     for place in range(layers):
         inputs = width if place else leads
-        made += [nn.Conv1d(inputs, width, kernel, padding=kernel // 2), nn.ReLU()]
-        made.append(nn.MaxPool1d(pool))
+        made += [nn.Conv1d(inputs, width, kernel, padding=kernel // 2), nn.MaxPool1d(pool)]
+        made.append(nn.ReLU())  # the same before the pooling, but cheaper here
     return nn.Sequential(*made, nn.Flatten())

@@ -93,7 +93,7 @@ def _folded(sign: str, before: list[str], after: str) -> str:
         return _LETTERS[small]
     if sign == "\N{COMBINING DIAERESIS}":
         return "e" if before and before[0] in "aou" else ""
-    if sign == ".":  # as in 4.46 and 1.Grades, where no sentence ends
+    if sign in ".:":  # in 4.46, 2:1 and 1.Grades no sentence ends
         return " " if after.isalnum() else "."
     if sign in _KEPT:
         return sign
@@ -112,7 +112,7 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     plain = "".join(
         _LETTERS.get(sign, " " if sign in "-&" else sign) for sign in pattern.strip().lower()
     )
-    plain = re.sub(r"\s+", " ", plain)
+    plain = re.sub(r"\s+", " ", re.sub(r"\.(?=\w)", " ", plain))  # v.a. as `fold` makes it
     parts = _TOKEN.findall(plain)
     if "".join(parts) != plain:
         odd = next(sign for sign in plain if not _TOKEN.fullmatch(sign))

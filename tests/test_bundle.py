@@ -262,9 +262,9 @@ def test_a_file_too_large_to_be_a_bundle_is_not_read_whole(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema": 2}, "schema 1 expected, found 2"),
-        ({"schema": "1"}, "schema 1 expected, found '1'"),
-        ({"schema": ...}, "schema 1 expected, found None"),
+        ({"schema": 3}, "schema 1 or 2 expected, found 3"),
+        ({"schema": "1"}, "schema 1 or 2 expected, found '1'"),
+        ({"schema": ...}, "schema 1 or 2 expected, found None"),
         ({"leads": ["I", "II"]}, "leads I, II, III.*expected"),
         ({"unit": "uV"}, "in mV expected"),
         ({"recipe": {}}, "name"),

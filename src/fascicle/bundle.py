@@ -1,8 +1,8 @@
 """Bundles: one safetensors file that holds weights and all that their use needs.
 
 The header (key "fascicle", JSON) has the schema version, recipe, vocabularies, thresholds,
-temperatures, model card, licence, and the checksums of the weights and of itself. No pickle is read
-or written anywhere.
+temperatures, model card, licence, and the checksums of the weights and of itself. An ensemble is a
+bundle whose header also has those of its members. No pickle is read or written anywhere.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from fascicle.errors import BadBundle, FascicleError
+from fascicle.decode.ensembles import Vote
+from fascicle.errors import BadBundle, BadRequest, FascicleError
 from fascicle.files import write_whole
 from fascicle.labels import Vocabulary
 from fascicle.models.network import Network, build_network
@@ -30,6 +31,7 @@ from fascicle.record import LEADS, BundleInfo
 from fascicle.tasks import TASKS, Task, make_task
 
 SCHEMA = 1
+ENSEMBLE_SCHEMA = 2
 DEFAULT = "default.safetensors"
 LARGEST = 2**30
 
@@ -47,11 +49,15 @@ class Bundle:
     thresholds, temperatures
         Task -> one value per class: decision threshold, and divisor of the logit.
     weights
-        Name -> tensor, as `Network` names them.
+        Name -> tensor, as `Network` names them; of member k after "members.k.".
     card
         What it was trained on and the scores that `fascicle evaluate` wrote.
     sha256
         Of the file it was read from; empty for one that was just made.
+    members
+        The bundles of an ensemble, without their weights; its own recipe tells what they share.
+    vote
+        How the members' answers for whole records become one.
     """
 
     recipe: Recipe
@@ -62,6 +68,8 @@ class Bundle:
     card: Mapping[str, Any] = field(default_factory=dict)
     licence: str = "Apache-2.0"
     sha256: str = ""
+    members: tuple[Bundle, ...] = ()
+    vote: Vote = "mean"
 
     @property
     def weights_sha256(self) -> str:
@@ -91,8 +99,38 @@ class Bundle:
             for name, settings in self.recipe.tasks.items()
         }
 
+    def thresholds_of(self, task: str) -> tuple[float, ...]:
+        """Return one threshold per class, 0.5 where none was fitted."""
+        return tuple(self.thresholds.get(task) or (0.5,) * len(self.vocabularies[task]))
+
+    def nets(self) -> tuple[Bundle, ...]:
+        """Return the bundles of single nets, with their weights: this one, or its members.
+
+        Raises BadBundle if weights belong to no member.
+        """
+        if not self.members:
+            return (self,)
+        parts: dict[str, dict[str, Tensor]] = {str(k): {} for k in range(len(self.members))}
+        for name, weight in self.weights.items():
+            prefix, place, own = (*name.split(".", 2), "", "")[:3]
+            if prefix != "members" or place not in parts:
+                raise BadBundle(f"weights {name} belong to no member")
+            parts[place][own] = weight
+        pairs = zip(self.members, parts.values(), strict=True)
+        return tuple(replace(member, weights=part) for member, part in pairs)
+
     def network(self) -> Network:
-        """Return the net with these weights. Raises BadBundle if they do not fit the recipe."""
+        """Return the net with these weights.
+
+        Raises
+        ------
+        BadBundle
+            If they do not fit the recipe.
+        BadRequest
+            If this is an ensemble, which has several.
+        """
+        if self.members:
+            raise BadRequest(f"{self.recipe.name} is an ensemble: a bundle of one net is needed")
         self.check_shapes()
         network = new_network(self.recipe, self.tasks())
         network.load_state_dict(widened(self.weights))
@@ -113,6 +151,26 @@ class Bundle:
                     f"weights do not fit the recipe: {name} of shape {wanted.get(name)} expected, "
                     f"found {found.get(name)}"
                 )
+
+
+def difference(one: Bundle, other: Bundle) -> str | None:
+    """Return in what two bundles differ that members of an ensemble share; None if in nothing."""
+    kinds = [{k: t.kind or k for k, t in b.recipe.tasks.items()} for b in (one, other)]
+    for what, mine, theirs in (
+        ("rate", one.recipe.preprocessing.rate_hz, other.recipe.preprocessing.rate_hz),
+        ("preprocessing", one.recipe.preprocessing, other.recipe.preprocessing),
+        ("leads", ", ".join(one.recipe.leads), ", ".join(other.recipe.leads)),
+        ("tasks", kinds[0], kinds[1]),
+    ):
+        if mine != theirs:
+            return f"{what}: {mine} and {theirs}"
+    for task in one.recipe.tasks:
+        terms, others = one.vocabularies[task], other.vocabularies[task]
+        if terms != others:
+            pairs = zip(terms.terms, others.terms, strict=False)
+            first = next((f", first {a.code} and {b.code}" for a, b in pairs if a != b), "")
+            return f"classes of {task}: {len(terms)} and {len(others)}{first}"
+    return None
 
 
 def widened(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -165,8 +223,8 @@ def _stored(weight: Tensor, kind: torch.dtype | None) -> Tensor:
 
 
 def _header(bundle: Bundle) -> dict[str, Any]:
-    return {
-        "schema": SCHEMA,
+    header = {
+        "schema": ENSEMBLE_SCHEMA if bundle.members else SCHEMA,
         "recipe": bundle.recipe.model_dump(mode="json"),
         "leads": list(LEADS),
         "unit": "mV",
@@ -177,6 +235,15 @@ def _header(bundle: Bundle) -> dict[str, Any]:
         "licence": bundle.licence,
         "weights_sha256": bundle.weights_sha256,
     }
+    if bundle.members:
+        shared = ("schema", "leads", "unit", "vocabularies", "weights_sha256")
+        members = [
+            {k: v for k, v in _header(member).items() if k not in shared}
+            | {"sha256": member.sha256}
+            for member in bundle.members
+        ]
+        header |= {"vote": bundle.vote, "members": members}
+    return header
 
 
 def _digest(header: Mapping[str, Any]) -> str:
@@ -218,8 +285,10 @@ def read_bundle(path: Path) -> Bundle:
 
 def _parse(header: Any, weights: dict[str, Tensor], digest: str, path: Path) -> Bundle:
     found = header.get("schema") if isinstance(header, dict) else None
-    if found != SCHEMA:
-        raise BadBundle(f"{path}: bundle schema {SCHEMA} expected, found {found!r:.40}")
+    if found not in (SCHEMA, ENSEMBLE_SCHEMA):
+        raise BadBundle(
+            f"{path}: bundle schema {SCHEMA} or {ENSEMBLE_SCHEMA} expected, found {found!r:.40}"
+        )
     # the bundles of the first trainings have no header_sha256
     if header.get("header_sha256", _digest(header)) != _digest(header):
         raise BadBundle(f"{path}: damaged: the header does not have its checksum")
@@ -229,16 +298,12 @@ def _parse(header: Any, weights: dict[str, Tensor], digest: str, path: Path) -> 
                 f"{path}: leads {', '.join(LEADS)} in mV expected, found "
                 f"{header['leads']!r:.200} in {header['unit']!r:.20}"
             )
-        bundle = Bundle(
-            recipe=parse_recipe(header["recipe"], str(path)),
-            vocabularies={n: Vocabulary.from_dict(v) for n, v in header["vocabularies"].items()},
-            thresholds={n: tuple(map(float, v)) for n, v in header["thresholds"].items()},
-            temperatures={n: tuple(map(float, v)) for n, v in header["temperatures"].items()},
-            weights=weights,
-            card=dict(header["card"]),
-            licence=str(header["licence"]),
-            sha256=digest,
-        )
+        terms = {n: Vocabulary.from_dict(v) for n, v in header["vocabularies"].items()}
+        bundle = replace(_described(header, terms, path), weights=weights, sha256=digest)
+        if found == ENSEMBLE_SCHEMA:
+            members = tuple(_described(member, terms, path) for member in header["members"])
+            bundle = replace(bundle, members=members, vote=header["vote"])
+            _check_members(bundle, path)
         promised = header["weights_sha256"]
     except BadBundle:
         raise
@@ -251,8 +316,52 @@ def _parse(header: Any, weights: dict[str, Tensor], digest: str, path: Path) -> 
     return bundle
 
 
+def _described(
+    header: Mapping[str, Any], vocabularies: Mapping[str, Vocabulary], path: Path
+) -> Bundle:
+    """Return what a header says of one net, or of an ensemble as a whole; no weights yet."""
+    return Bundle(
+        recipe=parse_recipe(header["recipe"], str(path)),
+        vocabularies=vocabularies,
+        thresholds={n: tuple(map(float, v)) for n, v in header["thresholds"].items()},
+        temperatures={n: tuple(map(float, v)) for n, v in header["temperatures"].items()},
+        weights={},
+        card=dict(header["card"]),
+        licence=str(header["licence"]),
+        sha256=str(header.get("sha256", "")),
+    )
+
+
 def _check(bundle: Bundle, path: Path) -> None:
     """Refuse a bundle whose parts do not fit each other."""
+    _check_classes(bundle, path)
+    for name, weight in bundle.weights.items():
+        counts = weight.dtype == torch.int64  # the batches that a batch norm has seen
+        if not (counts or (weight.is_floating_point() and bool(torch.isfinite(weight).all()))):
+            raise BadBundle(f"{path}: weights {name} are not finite numbers")
+    if bundle.members:
+        _check_members(bundle, path)
+    try:
+        for net in bundle.nets():
+            net.check_shapes()
+    except BadBundle as error:
+        raise BadBundle(f"{path}: {error}") from None
+
+
+def _check_members(bundle: Bundle, path: Path) -> None:
+    if bundle.vote not in get_args(Vote):
+        raise BadBundle(f"{path}: vote {' or '.join(get_args(Vote))} expected: {bundle.vote!r:.40}")
+    if len(bundle.members) < 2:
+        raise BadBundle(f"{path}: an ensemble of two or more expected, not {len(bundle.members)}")
+    for place, member in enumerate(bundle.members):
+        differs = difference(bundle, member)
+        if differs:
+            raise BadBundle(f"{path}: the ensemble and its member {place} differ in {differs}")
+        _check_classes(member, path)
+
+
+def _check_classes(bundle: Bundle, path: Path) -> None:
+    """Refuse classes that are not the task's, and thresholds that do not fit the classes."""
 
     def codes(vocabulary: Vocabulary) -> list[str]:
         return [term.code for term in vocabulary.terms]
@@ -273,14 +382,6 @@ def _check(bundle: Bundle, path: Path) -> None:
                 raise BadBundle(f"{path}: {what} of {name}: {classes} expected, not {len(values)}")
             if not all(math.isfinite(value) and value >= least for value in values):
                 raise BadBundle(f"{path}: {what} of {name} out of range")
-    for name, weight in bundle.weights.items():
-        counts = weight.dtype == torch.int64  # the batches that a batch norm has seen
-        if not (counts or (weight.is_floating_point() and bool(torch.isfinite(weight).all()))):
-            raise BadBundle(f"{path}: weights {name} are not finite numbers")
-    try:
-        bundle.check_shapes()
-    except BadBundle as error:
-        raise BadBundle(f"{path}: {error}") from None
 
 
 def default_bundle() -> Path:

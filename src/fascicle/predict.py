@@ -22,6 +22,7 @@ from fascicle.decode.beats import find_beats
 from fascicle.decode.calibration import apply_temperature
 from fascicle.decode.consensus import consensus
 from fascicle.decode.delineation import delineate
+from fascicle.decode.ensembles import combine
 from fascicle.decode.intervals import intervals
 from fascicle.decode.stitch import cut
 from fascicle.errors import BadRequest
@@ -72,9 +73,16 @@ class Model:
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
         self.bundle = bundle
         self.tasks = bundle.tasks()
-        self.network = bundle.network()
+        self.nets = tuple((net.network(), net.tasks(), net) for net in bundle.nets())
         if threads is not None:
             torch.set_num_threads(threads)
+
+    @property
+    def network(self) -> Network:
+        """The only net. Raises BadRequest if the bundle is an ensemble."""
+        if self.bundle.members:
+            raise BadRequest(f"{self.bundle.recipe.name} is an ensemble of {len(self.nets)} nets")
+        return self.nets[0][0]
 
     def analyze(self, record: Record, lead_set: str | None = None) -> Findings:
         """Return the findings of one record.
@@ -92,8 +100,29 @@ class Model:
         record = choose_leads(record, lead_set)
         quality = assess(record)
         prepared = self.prepare(record, quality)
-        arrays = predict(self.network, self.tasks, prepared, self.bundle)
+        arrays = self.probabilities(prepared)
         return assemble(record, quality, prepared, arrays, self.bundle, self.tasks)
+
+    def probabilities(self, prepared: Prepared) -> dict[str, Array]:
+        """Return the probabilities of each task as `predict` does; an ensemble's mean or vote."""
+        if not self.bundle.members:
+            return predict(self.network, self.tasks, prepared, self.bundle)
+        total: dict[str, Array] = {}
+        answers: dict[str, list[Array]] = {}
+        for network, tasks, net in self.nets:
+            for name, array in predict(network, tasks, prepared, net).items():
+                if tasks[name].resolution == "record":
+                    answers.setdefault(name, []).append(array)
+                elif name in total:  # a sum, because those of long records are large
+                    total[name] += array
+                else:
+                    total[name] = array
+        for array in total.values():
+            array /= len(self.nets)
+        for name, rows in answers.items():
+            thresholds = np.array([net.thresholds_of(name) for _, _, net in self.nets])
+            total[name] = combine(np.stack(rows), thresholds, self.bundle.vote)
+        return total
 
     def prepare(self, record: Record, quality: Mapping[str, LeadQuality] | None = None) -> Prepared:
         """Return the record as the net sees it; leads that quality calls missing are left out."""
@@ -338,7 +367,7 @@ def outcome(
     answers = {}
     for name, task in tasks.items():
         if task.resolution == "record":
-            thresholds = np.asarray(bundle.thresholds.get(name) or (0.5,) * len(arrays[name]))
+            thresholds = np.asarray(bundle.thresholds_of(name))
             answers[name] = Answer(arrays[name], arrays[name] >= thresholds)
     return Outcome(tuple(waves), beats, answers)
 
@@ -396,7 +425,7 @@ def _diagnoses(found: Outcome, bundle: Bundle, tasks: Mapping[str, Task]) -> tup
     diagnoses: list[Diagnosis] = []
     for name, answer in found.answers.items():
         terms = tasks[name].vocabulary.terms
-        thresholds = bundle.thresholds.get(name) or (0.5,) * len(terms)
+        thresholds = bundle.thresholds_of(name)
         diagnoses += [
             Diagnosis(term.code, term.system, term.name, float(probability), float(threshold))
             for term, probability, threshold in zip(

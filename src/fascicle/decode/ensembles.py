@@ -21,6 +21,14 @@ def mean_thresholds(thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(mean, dtype=np.float64)
 
 
+def combine(probabilities: Array, thresholds: NDArray[np.float64], vote: Vote) -> Array:
+    """Return the members' mean or their `majority` per class, (class,), of (member, class)."""
+    if vote == "majority":
+        return majority(probabilities, thresholds)
+    mean: Array = probabilities.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return mean
+
+
 def majority(probabilities: Array, thresholds: NDArray[np.float64]) -> Array:
     """Return per class a number that reaches `mean_thresholds` where most members decide so.
 

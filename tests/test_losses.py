@@ -126,11 +126,13 @@ def test_impossible_constants_are_refused(negative: float, positive: float, shif
         partial(asymmetric_loss, gamma_negative=0.0, shift=0.05),
     ],
 )
-def test_focal_losses_of_extreme_logits_have_finite_gradients(
+def test_focal_losses_of_extreme_logits_and_their_gradients_are_finite(
     loss: Callable[[Tensor, Tensor, Tensor], Tensor],
 ) -> None:
     logits = torch.tensor([[200.0, -200.0, 200.0, -200.0]], requires_grad=True)
-    loss(logits, torch.tensor([[0.0, 0.0, 1.0, 1.0]]), torch.ones(1, 4)).backward()  # type: ignore[no-untyped-call]
+    value = loss(logits, torch.tensor([[0.0, 0.0, 1.0, 1.0]]), torch.ones(1, 4))
+    value.backward()  # type: ignore[no-untyped-call]
+    assert value.isfinite()
     assert logits.grad is not None
     assert logits.grad.isfinite().all()
     assert logits.grad[0, 3] < 0  # a missed positive still pulls

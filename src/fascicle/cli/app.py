@@ -136,6 +136,45 @@ def train(
 
 
 @app.command()
+def adapt(
+    bundle: Annotated[Path, typer.Argument(help='Bundle file, or "default".')],
+    new_class: Annotated[
+        str, typer.Option(help='Code of the class, such as "SCP-ECG:2AVB", or one of your own.')
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The new bundle; must not be there yet.")],
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", help="CSV list path,label[,patient]; with --source the data sets' folder."
+        ),
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="ludb, ptbxl, ptbxl100 or cinc2021 instead of a list.")
+    ] = None,
+    fold: Annotated[
+        list[int] | None, typer.Option(help="Only this fold; may be given several times.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What people read; for a code of yours.")] = None,
+    method: Annotated[str, typer.Option(help="auto, logistic or prototype.")] = "auto",
+    negatives: Annotated[
+        int, typer.Option(help="At most so many records without the class; 0 takes all.", min=0)
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Of folds and draws.", min=0)] = 0,
+    threads: Annotated[int, typer.Option(help="Threads; 0 leaves it to torch.", min=0)] = 0,
+) -> None:
+    """Teach a bundle a class from 5 records or more; its old answers stay as they are, bit by bit.
+
+    It prints, and the card keeps, what to expect: cross-validated by patient, with intervals.
+
+    Example: fascicle adapt default --new-class WPW --source ptbxl --out ours.safetensors
+    """
+    from fascicle.cli.adapting import Wish, adapt_command
+
+    wish = Wish(new_class, name, method, negatives, seed)
+    adapt_command(bundle, out, data_dir, source, tuple(fold) if fold else None, wish, threads)
+
+
+@app.command()
 def evaluate(
     bundle: Annotated[Path, typer.Argument(help='Bundle file, or "default".')],
     source: Annotated[str, typer.Option(help="mitdb, ludb, ptbxl, ptbxl100 or cinc2021.")],

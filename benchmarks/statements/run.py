@@ -72,7 +72,7 @@ def main() -> None:
         "patients": len({case.patient for case in cases}),
         "fewest_positives": fewest,
         **compare(cases, readings, fewest, asked.resamples),
-        **coverage(readings),
+        **coverage(cases, readings),
     }
     if asked.folds != list(TEST_FOLDS):
         print(table(result))
@@ -174,14 +174,23 @@ def averaged(count: NDArray[np.float64], patients: list[str], resamples: int) ->
     }
 
 
-def coverage(readings: Sequence[Reading]) -> dict[str, Any]:
-    """Return how much of the text no rule knew."""
+def coverage(cases: Sequence[Case], readings: Sequence[Reading]) -> dict[str, Any]:
+    """Return how much of the text no rule knew, and of how many codes the text says nothing."""
+    unsaid = [
+        reading
+        for case, reading in zip(cases, readings, strict=True)
+        for code in case.codes
+        if code not in reading.statuses
+    ]
     letters = sum(len(reading.text) for reading in readings)
     left = sum(end - start for reading in readings for start, end in reading.unmatched)
     return {
         "reports_wholly_understood": sum(not reading.unmatched for reading in readings),
         "reports_without_a_code": sum(not reading.mentions for reading in readings),
         "share_of_letters_unmatched": round(left / letters, 4),
+        "stated_codes": sum(len(case.codes) for case in cases),
+        "not_mentioned": len(unsaid),
+        "not_mentioned_and_no_word_unmatched": sum(not reading.unmatched for reading in unsaid),
         "unmatched_phrases": len(count_unmatched(readings)),
     }
 
@@ -218,7 +227,10 @@ def table(result: dict[str, Any]) -> str:
         f"{result['patients']} patients; {result['reports_without_text']} say only "
         f'"{SILENT}"; from {result["reports_with_edits_cut"]} the editors\' codes were cut off. '
         f"{result['reports_wholly_understood']} reports have no unmatched word, "
-        f"{result['share_of_letters_unmatched']:.1%} of all letters are unmatched. "
+        f"{result['share_of_letters_unmatched']:.1%} of all letters are unmatched. Of "
+        f"{result['stated_codes']} stated codes {result['not_mentioned']} are not mentioned, "
+        f"{result['not_mentioned_and_no_word_unmatched']} of them in reports without an unmatched "
+        f"word. "
         f"Commit {result['commit']}."
     )
 

@@ -1,4 +1,4 @@
-"""Reports become codes: negation, doubt, scope, the longest match, umlauts, and what is left over."""
+"""Reports become codes: negation, doubt, scope, the longest match, umlauts, what is left."""
 
 from __future__ import annotations
 

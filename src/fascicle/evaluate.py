@@ -17,7 +17,7 @@ import numpy as np
 from fascicle.bundle import Bundle, read_bundle, save_bundle
 from fascicle.data.sources import SOURCES, Item
 from fascicle.errors import BadRequest
-from fascicle.predict import Model, choose_leads, outcome, predict
+from fascicle.predict import Model, choose_leads, outcome
 from fascicle.record import Record
 from fascicle.signal.quality import assess
 from fascicle.tasks import Outcome, Resampling, Task, is_labelled
@@ -117,7 +117,7 @@ def collect(
     for item in progress(items_of(source, data_dir, folds)):
         record = choose_leads(SOURCES[source].load(item), lead_set)
         prepared = model.prepare(record, assess(record))
-        arrays = predict(model.network, model.tasks, prepared, model.bundle)
+        arrays = model.probabilities(prepared)
         found = outcome(prepared, arrays, model.bundle, model.tasks)
         cases.append(Case(item, replace(record, signal=record.signal[:, :0].copy()), found))
     return cases
@@ -209,8 +209,11 @@ def seen_in_training(bundle: Bundle, source: str, items: Sequence[Item]) -> bool
     """Return whether one of these records may have taught the bundle.
 
     The sets of the challenges hold records of others, so that a record counts for the set that its
-    key names; only within one source do folds tell records apart.
+    key names; only within one source do folds tell records apart. An ensemble was taught what one
+    of its members was.
     """
+    if bundle.members:
+        return any(seen_in_training(member, source, items) for member in bundle.members)
     for part in bundle.card.get("trained_on", []):
         sets = part.get("sets", [part["source"].removesuffix("100")])
         shared = [item for item in items if item.key.partition("/")[0] in sets]

@@ -256,6 +256,35 @@ def score(
         score_command(reference, estimate, out)
 
 
+class Votes(StrEnum):
+    """How the answers of an ensemble's nets become one."""
+
+    mean = "mean"
+    majority = "majority"
+
+
+@app.command()
+def ensemble(
+    bundles: Annotated[
+        list[Path], typer.Argument(metavar="BUNDLE...", help='Bundle files; "default" is one.')
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The ensemble, a bundle like any other.")],
+    vote: Annotated[
+        Votes,
+        typer.Option(help="Mean of probabilities and thresholds, or majority of decisions."),
+    ] = Votes.mean,
+    name: Annotated[str, typer.Option(help="What findings call it.")] = "ensemble",
+    half: Annotated[bool, typer.Option("--half", help="Store the weights in 16 bits.")] = False,
+) -> None:
+    """Make one bundle of several: of the epochs of a training, or of different nets.
+
+    Example: fascicle ensemble run/snapshot_*.safetensors --out epochs.safetensors
+    """
+    from fascicle.cli.ensembles import ensemble_command
+
+    ensemble_command(bundles, out, vote.value, name, half)
+
+
 @app.command()
 def info(
     bundle: Annotated[

@@ -183,6 +183,7 @@ def info_command(bundle: Path | None, as_json: bool) -> None:
             "licence": found.licence,
             "classes": {name: v.to_dict()["terms"] for name, v in found.vocabularies.items()},
             "thresholds": {name: list(v) for name, v in found.thresholds.items()},
+            "vote": found.vote if found.members else None,
             "card": found.card,
             "recipe": found.recipe.model_dump(mode="json"),
         }
@@ -193,6 +194,13 @@ def info_command(bundle: Path | None, as_json: bool) -> None:
     console.print(f"[bold]{found.recipe.name}[/bold] {found.recipe.version}  {path}")
     console.print(f"sha256 {found.sha256}")
     console.print(f"{parameters:,} parameters, {path.stat().st_size / 1e6:.1f} MB, {found.licence}")
+    if found.members:
+        names = ", ".join(
+            f"{m['name']} {m['version']} ({m['weights_sha256'][:12]})"
+            for m in found.card.get("members", [])
+        )
+        vote = "mean of" if found.vote == "mean" else "majority of"
+        console.print(f"{vote} {len(found.members)} nets: {names}", soft_wrap=True)
     for name, vocabulary in found.vocabularies.items():
         by_system = {
             system: [term.code for term in vocabulary.terms if term.system == system]

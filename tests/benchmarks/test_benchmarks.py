@@ -159,6 +159,15 @@ def test_the_table_goes_between_the_markers(analysis: tuple[dict[str, Any], str]
     assert "old" not in page
 
 
+def test_statements(tmp_path: Path) -> None:
+    run = start([BENCHMARKS / "statements" / "run.py", "--quick", "--out", tmp_path])
+    results = finished(run, tmp_path)
+    assert results["labels"]["SR"]["f1"] == 1
+    assert results["labels"]["IMI"]["possible_and_stated"] == 10
+    assert results["averages"]["present"]["micro.recall"]["value"] == 30 / 50
+    assert results["not_mentioned"] == 10  # LVH
+
+
 def test_too_little_data_is_refused(tmp_path: Path) -> None:
     run = start([BENCHMARKS / "analysis" / "run.py", "--data", tmp_path, "--out", tmp_path])
     assert run.returncode == 1

@@ -207,8 +207,8 @@ def _logits(
         return _window_logits(network, tasks, prepared, recipe.window)
     rate_hz = recipe.preprocessing.rate_hz
     spans = _window_spans(prepared.signal.shape[1], rate_hz)
-    whole = [name for name in network.heads if tasks[name].resolution == "record"]
-    dense = {name: head for name, head in network.heads.items() if name not in whole}
+    whole = [name for name, task in tasks.items() if task.resolution == "record"]
+    dense = {name: network.heads[name] for name in tasks if name not in whole}
     statistics = Statistics([network.backbone, *dense.values()])
     if len(spans) == 1:
         features, made = _run(network, dense, prepared.signal[None], prepared)
@@ -238,14 +238,15 @@ def _window_logits(
     for row, start in zip(signal, starts, strict=True):
         piece = prepared.signal[:, start : start + window]
         row[:, : piece.shape[1]] = piece
-    parts: dict[str, list[Array]] = {name: [] for name in network.heads}
+    parts: dict[str, list[Array]] = {name: [] for name in tasks}
     for first in range(0, count, WINDOWS_AT_ONCE):
         some = torch.from_numpy(signal[first : first + WINDOWS_AT_ONCE])
         present = torch.from_numpy(prepared.present).expand(len(some), -1)
         covariates = torch.from_numpy(prepared.covariates).expand(len(some), -1)
         valid = torch.full((len(some),), min(samples, window))
-        for name, logits in network(some, present, valid, covariates).items():
-            parts[name].append(logits.numpy())
+        made = network(some, present, valid, covariates)
+        for name, pieces in parts.items():
+            pieces.append(made[name].numpy())
     found = {}
     for name, pieces in parts.items():
         array = np.concatenate(pieces)

@@ -27,6 +27,7 @@ def _entry(**known: Any) -> Entry:
         "fold": 1,
         "source": "set",
         "leads": LEADS,
+        "rate_hz": 500.0,
         "samples": 2500,
         "shard": "00000",
         "offset": 0,

@@ -62,7 +62,7 @@ def test_shapes_and_rows_per_task(groups: list[Group]) -> None:
     assert batch.signal.shape == (8, 12, 800)
     assert batch.signal.dtype == torch.float32
     assert batch.present.dtype == torch.bool
-    assert batch.covariates.shape == (8, 4)
+    assert batch.covariates.shape == (8, 6)
     assert batch.rows["waves"].tolist() == [True] * 5 + [False] * 3
     assert batch.rows["diagnosis"].tolist() == [False] * 5 + [True] * 3
     assert batch.targets["waves"].shape == batch.weights["waves"].shape == (5, 12, 800)
@@ -233,25 +233,27 @@ def test_tasks_that_nobody_asks_for_are_left_out(groups: list[Group]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("age", "sex", "expected"),
+    ("age", "sex", "rate_hz", "expected"),
     [
-        (None, None, [0, 0, 0, 0]),
-        (0.0, None, [0, 1, 0, 0]),
-        (50.0, "F", [0.5, 1, 1, 1]),
-        (None, "M", [0, 0, -1, 1]),
+        (None, None, None, [0, 0, 0, 0, 0, 0]),
+        (0.0, None, None, [0, 1, 0, 0, 0, 0]),
+        (50.0, "F", 500.0, [0.5, 1, 1, 1, 0.5, 1]),
+        (None, "M", 250.0, [0, 0, -1, 1, 0.25, 1]),
     ],
 )
 def test_covariates_tell_unknown_from_zero(
-    age: float | None, sex: str | None, expected: list[float]
+    age: float | None, sex: str | None, rate_hz: float | None, expected: list[float]
 ) -> None:
-    values = encode_covariates(age, sex)
+    values = encode_covariates(age, sex, rate_hz)
     assert values.dtype == np.float32
     assert values.tolist() == expected
 
 
-def test_hidden_covariates_are_all_zero(groups: list[Group], pack: Pack) -> None:
+def test_age_and_sex_hide_but_the_rate_does_not(groups: list[Group], pack: Pack) -> None:
     rows = [Row(groups[0], pack.entries[1], 0, (seed,)) for seed in range(30)]
     hidden = make_batch(rows, 500, {}, replace(STRONG, covariate_drop=1.0))
     shown = make_batch(rows, 500, {}, replace(STRONG, covariate_drop=0.0))
-    assert (hidden.covariates == 0).all()
-    assert (shown.covariates == torch.tensor([0.21, 1, 1, 1])).all()
+    assert (hidden.covariates[:, :4] == 0).all()
+    assert (shown.covariates[:, :4] == torch.tensor([0.21, 1, 1, 1])).all()
+    assert torch.equal(hidden.covariates[:, 4:], shown.covariates[:, 4:])
+    assert (shown.covariates[:, 5] == 1).all()

@@ -276,7 +276,7 @@ def test_a_folder_that_is_no_pack_is_refused(
     settings = tmp_path / "pack.json"
     tree = json.loads(settings.read_text())
     settings.write_text(json.dumps(tree | {"schema": 99}))
-    with pytest.raises(BadData, match="schema 1 expected, found 99"):
+    with pytest.raises(BadData, match="schema 2 expected, found 99"):
         open_pack(tmp_path)
     settings.write_text("{")
     with pytest.raises(BadData, match="not JSON"):

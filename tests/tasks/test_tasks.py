@@ -68,6 +68,7 @@ def test_target_logits_and_loss_of_a_task_fit(task: Task) -> None:
         "unet",
         {"filters": (8, 16), "decoder": (8,), "skip": 8},
         [(task.name, task.head, len(task.vocabulary))],
+        500,
     ).eval()
     target, weight = task.target(_entry(), 0, 500, 250.0, task.vocabulary)
     assert weight.shape == target.shape
@@ -75,7 +76,7 @@ def test_target_logits_and_loss_of_a_task_fit(task: Task) -> None:
     assert weight.any()
     logits = network(
         torch.randn(1, 12, 500), torch.ones(1, 12, dtype=torch.bool), torch.tensor([500]),
-        torch.zeros(1, 4),
+        torch.zeros(1, 6),
     )[task.name]  # fmt: skip
     loss = task.loss(logits, torch.from_numpy(target)[None], torch.from_numpy(weight)[None])
     assert loss.isfinite()

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from fascicle.bundle import Bundle
 from fascicle.errors import BadRequest
 from fascicle.predict import load, predict
 from fascicle.recipe import Recipe, read_recipe

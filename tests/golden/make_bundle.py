@@ -1,4 +1,4 @@
-"""Make the bundle that every later version must read, and what it answers.
+"""Make the bundles that every later version must read, and what they answer.
 
 Run once, when a schema stands: python tests/golden/make_bundle.py
 A file that is there is never replaced: a new schema gets a new name.
@@ -14,14 +14,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fascicle.bundle import SCHEMA, Bundle, new_network, save_bundle
+from fascicle.bundle import ENSEMBLE_SCHEMA, SCHEMA, Bundle, new_network, save_bundle
 from fascicle.data.batch import encode_covariates
+from fascicle.ensemble import make_ensemble
 from fascicle.labels import superclasses
-from fascicle.predict import Model, Prepared, predict
+from fascicle.predict import Model, Prepared
 from fascicle.recipe import parse_recipe
 from fascicle.tasks import TASKS
 
-GOLDEN = Path(__file__).with_name(f"bundle_schema_{SCHEMA}.safetensors")
+HERE = Path(__file__).parent
 RECIPE = {
     "name": "golden",
     "preprocessing": {"rate_hz": 125.0},
@@ -49,31 +50,41 @@ def sines() -> Prepared:
     )
 
 
-def main() -> None:
-    if GOLDEN.exists():
-        sys.exit(f"{GOLDEN} is there already")
+def net(seed: int) -> Bundle:
+    """Return a bundle of random weights."""
     recipe = parse_recipe(RECIPE, "golden")
     vocabularies = {name: TASKS[name].vocabulary for name in ("waves", "beats")}
     blank = Bundle(recipe, {**vocabularies, "diagnosis": superclasses()}, {}, {}, {})
-    torch.manual_seed(1)
-    made = replace(
+    torch.manual_seed(seed)
+    return replace(
         blank,
         weights=new_network(recipe, blank.tasks()).state_dict(),
-        thresholds={"diagnosis": (0.1, 0.2, 0.3, 0.4, 0.5)},
+        thresholds={"diagnosis": (0.1 * seed, 0.2, 0.3, 0.4, 0.5)},
         temperatures={"diagnosis": (1.0, 1.5, 2.0, 0.5, 1.0)},
         card=CARD,
     )
-    bundle = save_bundle(made, GOLDEN, half=True)
-    model = Model(bundle)
-    arrays = predict(model.network, model.tasks, sines(), bundle)
+
+
+def keep(made: Bundle, schema: int) -> None:
+    """Write a golden bundle and its answers, if it is not there."""
+    path = HERE / f"bundle_schema_{schema}.safetensors"
+    if path.exists():
+        sys.stderr.write(f"{path} is there already\n")
+        return
+    bundle = save_bundle(made, path, half=True)
     expected = {
         "weights_sha256": bundle.weights_sha256,
         "answers": {
             task: [float(array.mean()), float(array.std()), float(array.flat[0])]
-            for task, array in arrays.items()
+            for task, array in Model(bundle).probabilities(sines()).items()
         },
     }
-    GOLDEN.with_suffix(".json").write_text(json.dumps(expected, indent=1) + "\n")
+    path.with_suffix(".json").write_text(json.dumps(expected, indent=1) + "\n")
+
+
+def main() -> None:
+    keep(net(1), SCHEMA)
+    keep(make_ensemble([net(1), net(2), net(3)], "majority", "golden"), ENSEMBLE_SCHEMA)
 
 
 if __name__ == "__main__":

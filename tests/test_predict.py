@@ -18,7 +18,15 @@ from fascicle import predict as module
 from fascicle.bundle import Bundle, new_network, save_bundle
 from fascicle.errors import BadBundle, BadRequest
 from fascicle.labels import superclasses
-from fascicle.predict import Model, assemble, choose_leads, load, predict
+from fascicle.predict import (
+    Model,
+    Prepared,
+    assemble,
+    choose_leads,
+    load,
+    predict,
+    predict_many,
+)
 from fascicle.recipe import TaskRecipe, parse_recipe, read_recipe
 from fascicle.record import INTERVALS, LEAD_SETS, LEADS, Findings, LeadQuality, Record
 from fascicle.report.schema import findings_schema
@@ -432,3 +440,37 @@ def test_quality_missing_leaves_a_lead_out(model: Model) -> None:
     prepared = model.prepare(record, {"V6": LeadQuality("missing"), "V5": LeadQuality("poor")})
     assert prepared.present.tolist() == [True] * 11 + [False]
     assert not prepared.signal[11].any()
+
+
+@pytest.mark.parametrize("backbone", ["resnet18_se", "unet"])
+def test_many_records_at_once_read_as_one_by_one(backbone: str) -> None:
+    recipe = parse_recipe(
+        {
+            "name": "small",
+            "window_s": 5.0,
+            "leads": ["I", "II"],
+            "preprocessing": {"rate_hz": 100.0},
+            "backbone": {"name": backbone},
+            "tasks": {"diagnosis": {"systems": ["PTB-XL superclass"]}},
+            "groups": [{"source": "synth", "tasks": ["diagnosis"], "rows": 1}],
+        },
+        "small",
+    )
+    blank = Bundle(recipe, {"diagnosis": superclasses()}, {}, {"diagnosis": (2.0,) * 5}, {})
+    torch.manual_seed(5)
+    network = new_network(recipe, blank.tasks()).eval()
+    made = np.random.default_rng(6)
+    records = [
+        Prepared(
+            made.standard_normal((12, samples), dtype=np.float32),
+            np.isin(LEADS, leads),
+            made.random(6, dtype=np.float32),
+        )
+        for samples, leads in ((1000, ("I", "II")), (300, ("II",)), (6400, ("I",)), (500, ("I",)))
+    ]
+    together = predict_many(network, blank.tasks(), records, blank)
+    for prepared, found in zip(records, together, strict=True):
+        alone = predict(network, blank.tasks(), prepared, blank)
+        np.testing.assert_allclose(found["diagnosis"], alone["diagnosis"], atol=1e-5)
+    assert np.ptp([found["diagnosis"] for found in together], axis=0).max() > 1e-3
+    assert predict_many(network, blank.tasks(), [], blank) == []

@@ -183,15 +183,33 @@ def predict(
     a net that must be fed windows of its own length sees as many as cover the record evenly.
     """
     found = _logits(network, tasks, prepared, bundle.recipe, chunk_s)
+    return _activated(found, tasks, bundle)
+
+
+def predict_many(
+    network: Network, tasks: Mapping[str, Task], records: Sequence[Prepared], bundle: Bundle
+) -> list[dict[str, Array]]:
+    """Return what `predict` gives for each record; a net of fixed windows sees many at once."""
+    if not network.windowed or not records:
+        return [predict(network, tasks, prepared, bundle) for prepared in records]
+    found = _window_logits(network, tasks, records, bundle.recipe.window)
+    return [_activated(logits, tasks, bundle) for logits in found]
+
+
+def _activated(
+    found: Mapping[str, Array], tasks: Mapping[str, Task], bundle: Bundle
+) -> dict[str, Array]:
+    """Return the probabilities that the logits of one record make."""
+    made = {}
     for name, task in tasks.items():
         temperatures = bundle.temperatures.get(name)
         logits = task.deciding(found[name])
         if task.resolution == "record" and temperatures:
             widened = logits[None].astype(np.float64)
-            found[name] = apply_temperature(widened, np.asarray(temperatures))[0]
+            made[name] = apply_temperature(widened, np.asarray(temperatures))[0]
         else:
-            found[name] = task.activate(logits)
-    return found
+            made[name] = task.activate(logits)
+    return made
 
 
 @torch.inference_mode()
@@ -204,7 +222,7 @@ def _logits(
 ) -> dict[str, Array]:
     """Return the logits of one record: dense heads see it in chunks, the others by ten seconds."""
     if network.windowed:
-        return _window_logits(network, tasks, prepared, recipe.window)
+        return _window_logits(network, tasks, [prepared], recipe.window)[0]
     rate_hz = recipe.preprocessing.rate_hz
     spans = _window_spans(prepared.signal.shape[1], rate_hz)
     whole = [name for name, task in tasks.items() if task.resolution == "record"]
@@ -227,34 +245,57 @@ def _logits(
     return found
 
 
+@torch.inference_mode()
 def _window_logits(
-    network: Network, tasks: Mapping[str, Task], prepared: Prepared, window: int
-) -> dict[str, Array]:
-    """Return the logits of a net that sees windows of one length, spread evenly, each averaged."""
-    samples = prepared.signal.shape[1]
-    count = -(-samples // window)
-    starts = np.linspace(0, max(samples - window, 0), count).round().astype(int)
-    signal = np.zeros((count, len(prepared.signal), window), dtype=np.float32)
-    for row, start in zip(signal, starts, strict=True):
-        piece = prepared.signal[:, start : start + window]
-        row[:, : piece.shape[1]] = piece
+    network: Network, tasks: Mapping[str, Task], records: Sequence[Prepared], window: int
+) -> list[dict[str, Array]]:
+    """Return each record's logits of a net that sees windows of one length, averaged over them."""
+    starts = [_window_starts(prepared.signal.shape[1], window) for prepared in records]
+    jobs = [
+        (prepared, start)
+        for prepared, mine in zip(records, starts, strict=True)
+        for start in mine.tolist()
+    ]
     parts: dict[str, list[Array]] = {name: [] for name in tasks}
-    for first in range(0, count, WINDOWS_AT_ONCE):
-        some = torch.from_numpy(signal[first : first + WINDOWS_AT_ONCE])
-        present = torch.from_numpy(prepared.present).expand(len(some), -1)
-        covariates = torch.from_numpy(prepared.covariates).expand(len(some), -1)
-        valid = torch.full((len(some),), min(samples, window))
-        made = network(some, present, valid, covariates)
+    for first in range(0, len(jobs), WINDOWS_AT_ONCE):
+        some = _windows(jobs[first : first + WINDOWS_AT_ONCE], window)
+        made = network(*some)
         for name, pieces in parts.items():
             pieces.append(made[name].numpy())
-    found = {}
-    for name, pieces in parts.items():
-        array = np.concatenate(pieces)
-        if tasks[name].resolution == "record":
-            found[name] = array.mean(axis=0)
-        else:
-            found[name] = _laid_out(array, starts, samples)
+    every = {name: np.concatenate(pieces) for name, pieces in parts.items()}
+    found, first = [], 0
+    for prepared, mine in zip(records, starts, strict=True):
+        samples, last = prepared.signal.shape[1], first + len(mine)
+        found.append(
+            {
+                name: array[first:last].mean(axis=0)
+                if tasks[name].resolution == "record"
+                else _laid_out(array[first:last], mine, samples)
+                for name, array in every.items()
+            }
+        )
+        first = last
     return found
+
+
+def _window_starts(samples: int, window: int) -> NDArray[np.int_]:
+    """Return the first samples of as few windows as cover a record, spread evenly."""
+    count = -(-samples // window)
+    return np.linspace(0, max(samples - window, 0), count).round().astype(int)
+
+
+def _windows(jobs: Sequence[tuple[Prepared, int]], window: int) -> tuple[Tensor, ...]:
+    """Return signal, present, valid and covariates of these windows, padded with zeros."""
+    signal = np.zeros((len(jobs), len(LEADS), window), dtype=np.float32)
+    for row, (prepared, start) in zip(signal, jobs, strict=True):
+        piece = prepared.signal[:, start : start + window]
+        row[:, : piece.shape[1]] = piece
+    return (
+        torch.from_numpy(signal),
+        torch.from_numpy(np.stack([prepared.present for prepared, _ in jobs])),
+        torch.tensor([min(prepared.signal.shape[1], window) for prepared, _ in jobs]),
+        torch.from_numpy(np.stack([prepared.covariates for prepared, _ in jobs])),
+    )
 
 
 def _laid_out(windows: Array, starts: NDArray[np.int_], samples: int) -> Array:

@@ -23,13 +23,15 @@ from fascicle.labels import SINUS_RHYTHM, SNOMED
 from fascicle.metrics.calibration import brier, calibration_error
 from fascicle.metrics.classification import auprc
 from fascicle.models.network import Network
-from fascicle.predict import Prepared, outcome, predict
+from fascicle.predict import Prepared, outcome, predict_many
 from fascicle.recipe import DecisionRecipe
 from fascicle.record import LEADS
 from fascicle.tasks import Outcome, Task, is_labelled, rewards_of
 
 Held = list[Group]
 """What a training holds out: groups with the entries that validate."""
+READ_AT_ONCE = 32
+"""Records in memory at once while many are predicted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +59,14 @@ def find_all(
 ) -> list[Outcome]:
     """Return the outcome of each packed record."""
     found = []
-    for entry in group.entries:
-        prepared = read_entry(group.pack, entry, group.leads)
-        arrays = predict(network, tasks, prepared, bundle)
-        found.append(outcome(prepared, arrays, bundle, tasks))
+    for first in range(0, len(group.entries), READ_AT_ONCE):
+        entries = group.entries[first : first + READ_AT_ONCE]
+        records = [read_entry(group.pack, entry, group.leads) for entry in entries]
+        made = predict_many(network, tasks, records, bundle)
+        found += [
+            outcome(prepared, arrays, bundle, tasks)
+            for prepared, arrays in zip(records, made, strict=True)
+        ]
     return found
 
 

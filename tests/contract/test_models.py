@@ -128,6 +128,17 @@ def test_values_of_absent_leads_change_nothing_and_absent_is_not_flat(backbone: 
         assert not torch.allclose(before[1], there[1], atol=1e-4), head
 
 
+@every_backbone
+def test_half_precision_teaches_the_weights_too(backbone: str) -> None:
+    network = _network(backbone, *CLASSES)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = network(*_inputs())
+    torch.stack([value.float().square().mean() for value in logits.values()]).sum().backward()  # type: ignore[no-untyped-call]
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+
+
 @every_head
 @every_backbone
 def test_one_sample_in_a_window_of_padding_is_enough(backbone: str, head: str) -> None:

@@ -105,9 +105,14 @@ def test_there_are_recipes() -> None:
     [
         ('name = "small"', 'nam = "small"', "nam", "name, version, seed, window_s"),
         ("filters =", "filter =", "backbone.filter", "name, filters, decoder"),
-        ("weight = 2.0", "wieght = 2.0", "tasks.beats.wieght", "weight, systems, min_positives"),
+        (
+            "weight = 2.0",
+            "wieght = 2.0",
+            "tasks.beats.wieght",
+            "kind, weight, systems, classes, min_positives",
+        ),
         ("rows = 4", "rows = 4\nrow = 4", "groups.1.row", "source, tasks, rows, folds"),
-        ("steps = 20", "step = 20", "training.step", "steps, learning_rate"),
+        ("steps = 20", "step = 20", "training.step", "optimiser, schedule, steps, learning_rate"),
         ("rate_hz", "rate", "preprocessing.rate", "rate_hz, jump_mv, lowpass_hz"),
         ("gain", "gian", "augmentation.gian", "gain, baseline_mv, noise_mv"),
     ],

@@ -31,7 +31,8 @@ CLASSES = Vocabulary(tuple(Term("SCP-ECG", code, code) for code in ("NORM", "AFI
 
 
 def _tasks() -> list[Task]:
-    return [make_task(name, CLASSES) for name in TASKS]
+    """Return the tasks of records; test_windows has those of windows around beats."""
+    return [make_task(n, CLASSES) for n, task in TASKS.items() if task.resolution != "window"]
 
 
 def _entry() -> Entry:
@@ -41,7 +42,8 @@ def _entry() -> Entry:
         for kind, onset in zip(WAVE_KINDS, (0.5, 0.7, 0.9), strict=True)
     )
     return Entry(
-        key="a/1", name="1", patient="a/1", fold=0, source="a", leads=LEADS, samples=500,
+        key="a/1", name="1", patient="a/1", fold=0, source="a", leads=LEADS, rate_hz=500.0,
+        samples=500,
         shard="0", offset=0, scale=np.ones(12, dtype=np.float32), age=None, sex=None,
         labels={"SCP-ECG": frozenset({"NORM"})}, annotated=frozenset({"beats", "waves"}),
         waves=waves, beats=(Beat(0.74, "V"),), rhythms=(),
@@ -53,7 +55,7 @@ def test_names_and_needs_are_tasks() -> None:
         assert task.name == name
         assert task.head in HEADS
         assert set(task.needs) <= set(TASKS)
-        assert task.monitor.startswith(f"{name}.")
+        assert task.monitor.startswith(("windows." if task.resolution == "window" else f"{name}."))
 
 
 def test_classes_stand_as_record_has_them() -> None:

@@ -63,8 +63,8 @@ def adapt(
 
     Raises
     ------
-    BadRequest
-        If the bundle has the class.
+    BadBundle, BadRequest
+        If the bundle cannot learn, or has the class; if there is no such method.
     BadData, BadFile
         If there are too few records or patients, or records cannot be read.
     """

@@ -40,8 +40,10 @@ def base_of(bundle: Bundle) -> str:
     Raises
     ------
     BadBundle
-        If the net has no head for whole records.
+        If it is an ensemble, or the net has no head for whole records.
     """
+    if bundle.members:
+        raise BadBundle("an ensemble has no one embedding: adapt each member, then join them again")
     tasks = bundle.tasks()
     of_records = [name for name, task in tasks.items() if task.resolution == "record"]
     if not of_records:
@@ -50,7 +52,16 @@ def base_of(bundle: Bundle) -> str:
 
 
 def check_new(bundle: Bundle, term: Term) -> None:
-    """Refuse a class that the bundle has, also as one that counts as another (BadRequest)."""
+    """Refuse a bundle that cannot learn a class, or has it, also as one that counts as another.
+
+    Raises
+    ------
+    BadBundle
+        As `base_of`.
+    BadRequest
+        If the bundle has the class.
+    """
+    base_of(bundle)
     for task, vocabulary in bundle.vocabularies.items():
         try:
             place = vocabulary.index(term.system, term.code)
@@ -104,8 +115,8 @@ def add_class(
 
     Raises
     ------
-    BadRequest
-        If the bundle has the class.
+    BadBundle, BadRequest
+        As `check_new`.
     """
     check_new(bundle, term)
     base = base_of(bundle)

@@ -186,12 +186,37 @@ class DecisionRecipe(Section):
     weights: dict[str, PositiveFloat] | None = None
 
 
+class WindowsRecipe(Section):
+    """Windows around known beats instead of any windows (the parameter-sharing paper).
+
+    `classes` are the beats' classes and in which proportions they are drawn: "normal" and
+    "abnormal", or NSVT, SVTA, AFIB, AFL and "other". `train`, `validation` and `test` are shares of
+    each record, of its time or (`cut` = "class") of its beats of each class in their order;
+    windows of two parts are at least `gap_s` apart. Test windows are never drawn.
+    """
+
+    classes: dict[str, PositiveFloat]
+    cut: Literal["time", "class"] = "time"
+    train: tuple[Share, Share] = (0.0, 1.0)
+    validation: tuple[Share, Share] | None = None
+    test: tuple[Share, Share] | None = None
+    gap_s: PositiveFloat = 5.0
+
+    @property
+    def spans(self) -> dict[str, tuple[float, float]]:
+        """The parts that are there, and their shares."""
+        every = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {part: span for part, span in every.items() if span is not None}
+
+
 class GroupRecipe(Section):
     """Records of one source: which folds teach which tasks, and how many rows a batch has.
 
     Without `folds`, all teach that do not validate; `records` keeps those of these names. `sampler`
     says how they are drawn: alike; inverse to the frequency of their positive classes; each part of
     the set alike (CinC's sources); or rare classes first, up to `fill_up` records of each class.
+    With `task_per_record` each of the `records` is a task of its own (patients as tasks): the
+    group and its one task are replaced by one of each per record, named TASK_RECORD.
     """
 
     source: str
@@ -203,6 +228,8 @@ class GroupRecipe(Section):
     rare_beats: Share = 0.0
     sampler: Literal["uniform", "inverse", "source", "fill_up"] = "uniform"
     fill_up: Positive = 4000
+    windows: WindowsRecipe | None = None
+    task_per_record: bool = False
 
 
 class TrainingRecipe(Section):
@@ -285,13 +312,36 @@ def read_recipe(path: Path, changes: Iterable[str] = ()) -> Recipe:
 def parse_recipe(tree: Mapping[str, Any], where: str) -> Recipe:
     """Return the recipe of a tree of plain values. Raises BadRecipe as `read_recipe` does."""
     try:
-        recipe = Recipe.model_validate(tree)
+        recipe = _with_record_tasks(Recipe.model_validate(tree), where)
     except ValidationError as error:
         raise BadRecipe("; ".join(_explain(where, e) for e in error.errors())) from None
     except BadRequest as error:  # a preprocessing or augmentation that cannot be
         raise BadRecipe(f"{where}: {error}") from None
     _check_whole(recipe, where)
     return recipe
+
+
+def _with_record_tasks(recipe: Recipe, where: str) -> Recipe:
+    """Return the recipe with a group and a task for each record, where a group asks for that."""
+    tasks, groups = dict(recipe.tasks), []
+    for place, group in enumerate(recipe.groups):
+        if not group.task_per_record:
+            groups.append(group)
+            continue
+        records, found = group.records or (), [name for name in group.tasks if name in recipe.tasks]
+        if not records or len(found) != 1 or group.rows % len(records):
+            raise BadRecipe(
+                f"{where}: groups.{place}.task_per_record needs records, one task, and as many "
+                "rows for each record"
+            )
+        settings = recipe.tasks[found[0]]
+        tasks.pop(found[0], None)
+        for record in records:
+            name = f"{found[0]}_{record}"
+            tasks[name] = settings
+            change = {"records": (record,), "tasks": (name,), "rows": group.rows // len(records)}
+            groups.append(group.model_copy(update={**change, "task_per_record": False}))
+    return recipe.model_copy(update={"tasks": tasks, "groups": tuple(groups)})
 
 
 def _check_whole(recipe: Recipe, where: str) -> None:
@@ -307,6 +357,11 @@ def _check_whole(recipe: Recipe, where: str) -> None:
         if (task.head == "challenge") != (task.loss == "challenge"):
             raise BadRecipe(f"{where}: tasks.{name}: the challenge head and loss need each other")
     for place, group in enumerate(recipe.groups):
+        if group.windows is not None and (group.validate_folds or group.sampler != "uniform"):
+            raise BadRecipe(
+                f"{where}: groups.{place}: windows around beats part by time and are drawn by "
+                "their classes; no validate_folds, no sampler"
+            )
         strangers = set(group.tasks) - set(recipe.tasks)
         if strangers:
             raise BadRecipe(
@@ -342,6 +397,8 @@ def _known(loc: tuple[int | str, ...]) -> list[str]:
     }
     outer = str(loc[1] if loc[0] == "backbone" else loc[0])
     section = sections.get(outer, Recipe) if len(loc) > 1 else Recipe
+    if outer == "groups" and "windows" in loc[:-1]:
+        section = WindowsRecipe
     if dataclasses.is_dataclass(section):
         return [field.name for field in dataclasses.fields(section)]
     return list(section.model_fields)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fascicle.data.beat_windows import beat_near, class_of
 from fascicle.data.pack import Entry
 from fascicle.labels import Vocabulary
 from fascicle.record import BEAT_KINDS, LEADS, WAVE_KINDS, Wave
@@ -112,6 +113,22 @@ def labels_target(
     assert vocabulary is not None
     target, known = vocabulary.encode(entry.labels)
     return target.astype(np.float32), known.astype(np.float32)
+
+
+def beat_class_target(
+    entry: Entry, start: int, samples: int, rate_hz: float, vocabulary: Vocabulary | None
+) -> Target:
+    """Return (class,), one-hot, of the beat in the middle of the window, and one weight (1,).
+
+    A beat of none of the classes has weight 0.
+    """
+    assert vocabulary is not None
+    names = [term.code for term in vocabulary.terms]
+    target, weight = np.zeros(len(names), dtype=np.float32), np.zeros(1, dtype=np.float32)
+    place = class_of(entry, beat_near(entry, (start + samples // 2) / rate_hz), names)
+    if place >= 0:
+        target[place] = weight[0] = 1
+    return target, weight
 
 
 def _span(low_s: float, high_s: float, start: int, samples: int, rate_hz: float) -> slice:

@@ -17,7 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fascicle.data.batch import Aim, TargetFunction
-from fascicle.data.targets import beats_target, labels_target, waves_target
+from fascicle.data.targets import (
+    beat_class_target,
+    beats_target,
+    labels_target,
+    waves_target,
+)
 from fascicle.errors import BadRequest
 from fascicle.labels import (
     SNOMED,
@@ -34,6 +39,7 @@ from fascicle.losses import (
     challenge_loss,
     cross_entropy,
     focal_loss,
+    softmax_cross_entropy,
 )
 from fascicle.tasks.scores import (
     Annotated,
@@ -43,6 +49,11 @@ from fascicle.tasks.scores import (
     score_beats,
     score_diagnoses,
     score_waves,
+)
+from fascicle.tasks.windows import (
+    anomaly_classes,
+    class_softmax,
+    no_score,
 )
 
 __all__ = [
@@ -80,7 +91,8 @@ class Task:
     Parameters
     ----------
     resolution
-        Whether the answer is one per record, per beat or per sample.
+        Whether the answer is one per record, per window around a known beat, per beat or per
+        sample.
     vocabulary
         Its classes, in the order of the logits.
     head
@@ -104,7 +116,7 @@ class Task:
     """
 
     name: str
-    resolution: Literal["record", "beat", "sample"]
+    resolution: Literal["record", "window", "beat", "sample"]
     vocabulary: Vocabulary
     head: str
     target: TargetFunction
@@ -179,6 +191,20 @@ DIAGNOSIS = Task(
     monitor="diagnosis.macro.auroc",
     parts=0,
 )
+ANOMALY = Task(
+    name="anomaly",
+    kind="anomaly",
+    resolution="window",
+    vocabulary=anomaly_classes(),
+    head="softmax",
+    target=beat_class_target,
+    loss=softmax_cross_entropy,
+    activate=class_softmax,
+    score=no_score,
+    monitor="windows.macro.recall",
+    parts=1,
+)
+ARRHYTHMIA = replace(ANOMALY, name="arrhythmia", kind="arrhythmia", vocabulary=Vocabulary(()))
 LossOfClasses = Callable[[Vocabulary], Callable[[Tensor, Tensor, Tensor], Tensor]]
 LOSSES: Mapping[str, LossOfClasses] = MappingProxyType(
     {
@@ -207,7 +233,9 @@ def rewards_of(vocabulary: Vocabulary) -> Tensor:
     return torch.from_numpy(reward)
 
 
-TASKS: Mapping[str, Task] = MappingProxyType({t.name: t for t in (WAVES, BEATS, DIAGNOSIS)})
+TASKS: Mapping[str, Task] = MappingProxyType(
+    {task.name: task for task in (WAVES, BEATS, DIAGNOSIS, ANOMALY, ARRHYTHMIA)}
+)
 
 
 def make_task(
@@ -238,6 +266,11 @@ def make_task(
     if kind not in TASKS:
         raise BadRequest(f"no task {kind!r}; known: {', '.join(TASKS)}")
     task = TASKS[kind]
+    if task.resolution == "window":
+        classes = task.vocabulary or vocabulary
+        if not classes:
+            raise BadRequest(f"the task {name} needs classes: its recipe names none")
+        return replace(task, name=name, vocabulary=classes)
     if task.resolution != "record":
         return task if name == kind else replace(task, name=name)
     if not vocabulary:

@@ -27,6 +27,7 @@ from fascicle.predict import Prepared, outcome, predict_many
 from fascicle.recipe import DecisionRecipe
 from fascicle.record import LEADS
 from fascicle.tasks import Outcome, Task, is_labelled, rewards_of
+from fascicle.train.windows import watch_windows
 
 Held = list[Group]
 """What a training holds out: groups with the entries that validate."""
@@ -74,8 +75,11 @@ def watch(
     network: Network, tasks: Mapping[str, Task], held: Held, bundle: Bundle
 ) -> dict[str, float]:
     """Return each task's monitor on the held-out records, and their mean as "monitor"."""
-    scores: dict[str, float] = {}
-    for group in held:
+    around_beats = {name: task for name, task in tasks.items() if task.resolution == "window"}
+    parts = [group for group in held if group.windows]
+    scores = watch_windows(network, around_beats, parts, bundle.recipe.window)
+    monitors = {key: value for key, value in scores.items() if "macro" in key}
+    for group in (group for group in held if group.windows is None):
         found = find_all(network, tasks, group, bundle)
         for task in (tasks[name] for name in group.tasks):
             rows = [row for row, entry in enumerate(group.entries) if is_labelled(entry, task)]
@@ -84,8 +88,10 @@ def watch(
             known, seen = [group.entries[row] for row in rows], [found[row] for row in rows]
             value = task.score(known, seen, task.vocabulary, None).get(task.monitor)
             if value is not None and np.isfinite(value):
-                scores[f"{group.source}.{task.monitor}"] = value
-    return {**scores, "monitor": float(np.mean(list(scores.values())))} if scores else {}
+                monitors[f"{group.source}.{task.monitor}"] = value
+    if not monitors:
+        return {}
+    return {**scores, **monitors, "monitor": float(np.mean(list(monitors.values())))}
 
 
 def class_scores(

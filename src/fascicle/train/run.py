@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from fascicle.bundle import Bundle, new_network, save_bundle, widened
 from fascicle.data.batch import Group
-from fascicle.data.pack import Entry
+from fascicle.data.pack import Entry, Pack
 from fascicle.data.packing import Progress, no_progress, pack_source
 from fascicle.data.samplers import by_source, fill_up, inverse_frequency
 from fascicle.data.splits import check_leaks, choose
@@ -35,11 +35,13 @@ from fascicle.labels import (
 from fascicle.models.network import Network
 from fascicle.recipe import GroupRecipe, Recipe, TaskRecipe, parse_recipe
 from fascicle.tasks import TASKS, Task, aim_of
+from fascicle.tasks.windows import arrhythmia_classes
 from fascicle.train import parallel
 from fascicle.train.checkpoint import load_tensors
 from fascicle.train.held_out import Held, calibrate, class_scores, follow, watch
 from fascicle.train.loop import BEST, CHECKPOINT, SNAPSHOT, Plan, snapshot_steps, train
 from fascicle.train.transfer import hand_down
+from fascicle.train.windows import beat_groups
 
 SYSTEMS: Mapping[str, Callable[[], Vocabulary]] = {
     "PTB-XL superclass": superclasses,
@@ -164,8 +166,12 @@ def open_groups(
     """Return what is trained on, and what is held out for validation, leak-checked."""
     groups: list[Group] = []
     held: Held = []
+    packs: dict[str, Pack] = {}
     for settings in recipe.groups:
-        pack = pack_source(settings.source, data_dir, packs_dir, recipe.preprocessing, packing)
+        name = settings.source
+        if name not in packs:
+            packs[name] = pack_source(name, data_dir, packs_dir, recipe.preprocessing, packing)
+        pack = packs[name]
         every = tuple(
             e for e in pack.entries if settings.records is None or e.name in settings.records
         )
@@ -185,14 +191,35 @@ def open_groups(
             leads=recipe.leads,
             source=settings.source,
         )
+        _check_windows(settings, recipe)
+        if settings.windows is not None:
+            parts = beat_groups(group, settings.windows, recipe)
+            group = parts["train"]
+            if "validation" in parts:
+                held.append(parts["validation"])
         groups.append(group)
         if settings.validate_folds:
             held.append(replace(group, entries=choose(every, settings.validate_folds)))
-    check_leaks(
-        [entry for group in groups for entry in group.entries],
-        [entry for group in held for entry in group.entries],
-    )
+    # Windows of one patient train and validate, apart in time; no other group may share him.
+    whole = [group for group in groups if group.windows is None]
+    for taught, kept in ((groups, [g for g in held if g.windows is None]), (whole, held)):
+        check_leaks(
+            [entry for group in taught for entry in group.entries],
+            [entry for group in kept for entry in group.entries],
+        )
     return groups, held
+
+
+def _check_windows(settings: GroupRecipe, recipe: Recipe) -> None:
+    """Refuse windows around beats for other tasks than theirs, and these without windows."""
+    for name in settings.tasks:
+        kind = TASKS.get(recipe.tasks[name].kind or name)
+        if kind is not None and (kind.resolution == "window") != (settings.windows is not None):
+            raise BadRecipe(
+                f"group {settings.source}: the task {name} "
+                + ("needs" if settings.windows is None else "does not go with")
+                + " windows around beats"
+            )
 
 
 def sampled(group: Group, settings: GroupRecipe, tasks: Mapping[str, Task], seed: int) -> Group:
@@ -202,18 +229,23 @@ def sampled(group: Group, settings: GroupRecipe, tasks: Mapping[str, Task], seed
     if settings.sampler == "source":
         parts = [entry.key.rstrip("0123456789") for entry in group.entries]
         return replace(group, chances=by_source(parts))
-    labels = np.concatenate(
-        [
-            np.stack([tasks[name].vocabulary.encode(e.labels)[0] > 0 for e in group.entries])
-            for name in group.tasks
-            if tasks[name].resolution == "record"
-        ],
-        axis=1,
-    )
+    vocabularies = [tasks[n].vocabulary for n in group.tasks if tasks[n].resolution == "record"]
     if settings.sampler == "inverse":
-        return replace(group, chances=inverse_frequency(labels))
+        return replace(group, chances=inverse_frequency(_positives(group, vocabularies)))
+    systems = {system: None for vocabulary in vocabularies for system in vocabulary.systems}
+    # Every code counts, so that nets for other classes are taught the same records.
+    labels = _positives(group, [SYSTEMS[system]() for system in systems])
     chosen = fill_up(labels, settings.fill_up, np.random.default_rng(seed))
     return replace(group, entries=tuple(group.entries[place] for place in chosen))
+
+
+def _positives(group: Group, vocabularies: Sequence[Vocabulary]) -> NDArray[np.bool_]:
+    """Return (record, class): which records of the group hold these classes."""
+    every = [
+        np.stack([vocabulary.encode(entry.labels)[0] > 0 for entry in group.entries])
+        for vocabulary in vocabularies
+    ]
+    return np.concatenate(every, axis=1)
 
 
 def find_vocabularies(recipe: Recipe, groups: Sequence[Group]) -> dict[str, Vocabulary]:
@@ -228,7 +260,10 @@ def find_vocabularies(recipe: Recipe, groups: Sequence[Group]) -> dict[str, Voca
             raise BadRecipe(
                 f"tasks.{name}: no task {settings.kind or name}; known: {', '.join(TASKS)}"
             )
-        found[name] = kind.vocabulary or _frequent(name, settings, entries)
+        if kind.kind == "arrhythmia":
+            found[name] = arrhythmia_classes(settings.classes)
+        else:
+            found[name] = kind.vocabulary or _frequent(name, settings, entries)
         if recipe.decision.metric == "challenge" and kind.resolution == "record":
             terms = [(term.system, term.code) for term in found[name].terms]
             if found[name].systems != (SNOMED,) or (SNOMED, SINUS_RHYTHM) not in terms:

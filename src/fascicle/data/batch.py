@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -166,7 +167,7 @@ def _make_row(
     entry, rate_hz = row.entry, row.group.pack.preprocessing.rate_hz
     signal = np.zeros((len(LEADS), window), dtype=np.float32)
     valid = row.group.pack.window(entry, row.start, window, signal)
-    present = np.isin(LEADS, entry.leads) & np.isin(LEADS, row.group.leads)
+    present = _present(entry.leads, row.group.leads).copy()
     covariates = encode_covariates(entry.age, entry.sex, entry.rate_hz)
     parts = {
         task: aims[task].target(entry, row.start, window, rate_hz, aims[task].vocabulary)
@@ -185,6 +186,12 @@ def _make_row(
         if aims[task].moves_with_lead:
             weight[~present] = 0
     return signal, present, valid, covariates, parts
+
+
+@cache
+def _present(recorded: tuple[str, ...], seen: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Return which of `LEADS` are there; kept, as it is half the cost of a short window."""
+    return np.isin(LEADS, recorded) & np.isin(LEADS, seen)
 
 
 def _shift(

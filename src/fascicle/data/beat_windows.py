@@ -142,7 +142,7 @@ def part_by_class(windows: BeatWindows, spans: Spans, apart_s: float) -> dict[st
     """Return the windows of each part: spans of every record's beats of a class, in their order.
 
     A class that lasts less than twice `apart_s` in a record cannot be cut there: by turns, the
-    whole of it trains and tests, so that different episodes meet. Else as `part_by_time`.
+    whole of it trains and (where there is a test) tests: other episodes. Else as `part_by_time`.
     """
     chosen = {part: np.zeros(len(windows), dtype=np.bool_) for part in spans}
     for label in np.unique(windows.label):
@@ -150,10 +150,9 @@ def part_by_class(windows: BeatWindows, spans: Spans, apart_s: float) -> dict[st
         for entry in np.unique(windows.entry[windows.label == label]):
             mine = np.flatnonzero((windows.label == label) & (windows.entry == entry))
             if np.ptp(windows.time_s[mine]) < 2 * apart_s:
-                part = ("train", "test")[turns % 2]
+                part = "test" if turns % 2 and "test" in spans else "train"
+                chosen[part][mine] = True
                 turns += 1
-                if part in chosen:
-                    chosen[part][mine] = True
                 continue
             share = np.arange(len(mine)) / len(mine)
             for part, (low, high) in spans.items():

@@ -16,7 +16,17 @@ PACKAGE = ROOT / "src" / "fascicle"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 DOCS = ROOT / "docs"
 TORCH_FREE = ("errors", "record", "labels", "io", "signal", "synth", "metrics", "decode")
-HEAVY = ("torch", "scipy.signal", "matplotlib", "wfdb", "pandas", "pydantic", "safetensors")
+IMPORTED_AS = {"scikit-learn": "sklearn"}
+HEAVY = (
+    "sklearn",
+    "torch",
+    "scipy.signal",
+    "matplotlib",
+    "wfdb",
+    "pandas",
+    "pydantic",
+    "safetensors",
+)
 
 
 def run_python(code: str) -> str:
@@ -43,7 +53,8 @@ def imported_libraries(path: Path) -> set[str]:
 
 
 def required(listed: list[str]) -> set[str]:
-    return {re.split(r"[^\w-]", item, maxsplit=1)[0] for item in listed}
+    names = {re.split(r"[^\w-]", item, maxsplit=1)[0] for item in listed}
+    return {IMPORTED_AS.get(name, name) for name in names}
 
 
 def test_import_contracts_hold() -> None:

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from fascicle.errors import BadRecipe
-from fascicle.recipe import Recipe, parse_recipe, read_recipe
+from fascicle.recipe import Recipe, UNetRecipe, parse_recipe, read_recipe
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 TEXT = """
@@ -69,7 +69,7 @@ def test_values_and_defaults(path: Path) -> None:
     assert recipe.window == 500
     assert recipe.preprocessing.lowpass_hz == (40.0, 50.0)
     assert recipe.preprocessing.jump_mv == 4.0
-    assert recipe.backbone.filters == (8, 16)
+    assert recipe.backbone == UNetRecipe(filters=(8, 16), decoder=(8,))
     assert recipe.tasks["beats"].weight == 2.0
     assert [group.rows for group in recipe.groups] == [3, 4]
     assert recipe.groups[0].folds is None

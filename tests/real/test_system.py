@@ -105,9 +105,8 @@ def test_marks_follow_their_own_lead(data_dir: Path, lead: str) -> None:
 
 def qrs_onsets(model: Model, record: Record) -> dict[str, np.ndarray]:
     prepared = model.prepare(record)
-    found = outcome(
-        prepared, predict(model.network, model.tasks, prepared, model.bundle), model.bundle
-    )
+    arrays = predict(model.network, model.tasks, prepared, model.bundle)
+    found = outcome(prepared, arrays, model.bundle, model.tasks)
     return {
         lead: np.array([w.onset_s for w in found.waves if w.lead == lead and w.kind == "QRS"])
         for lead in LEADS

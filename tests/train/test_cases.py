@@ -30,7 +30,7 @@ def model() -> Model:
 
 def means(prepared: Prepared) -> NDArray[np.float32]:
     """Return something that depends on the record alone, in place of an embedding."""
-    return prepared.signal.mean(axis=1)
+    return np.asarray(prepared.signal.mean(axis=1), dtype=np.float32)
 
 
 def plainly(items: Sequence[Any], title: str) -> Iterable[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from fascicle.bundle import default_bundle, read_bundle, save_bundle
 from fascicle.cli.places import data_folder
 from fascicle.errors import BadRequest
 from fascicle.evaluate import items_of, seen_in_training
+from fascicle.io import read
 from fascicle.labels import Term
+from fascicle.record import Record
 from fascicle.train.adapt import Taught, adapt
 from fascicle.train.added import check_new
 from fascicle.train.cases import Case, find_term, listed, of_source, thin
@@ -28,13 +30,14 @@ SHOWN = ("f1", "precision", "recall", "auroc", "auprc")
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What `fascicle adapt` was asked: the class, how it is fitted, how many negatives at most."""
+    """What `fascicle adapt` was asked: the class, the fit, and how the files of a list are read."""
 
     code: str
     name: str | None
     method: str
     negatives: int
     seed: int
+    read_file: Callable[[Path], Record] = read
 
 
 def adapt_command(
@@ -65,7 +68,7 @@ def adapt_command(
 
     seen: bool | None = None
     if source is None:
-        cases, unlabelled, taught = _from_list(data, folds, term)
+        cases, unlabelled, taught = _from_list(data, folds, term, wish)
     else:
         items = items_of(source, data_folder(data), folds)
         seen = seen_in_training(bundle, source, items)
@@ -84,13 +87,13 @@ def adapt_command(
 
 
 def _from_list(
-    data: Path | None, folds: tuple[int, ...] | None, term: Term
+    data: Path | None, folds: tuple[int, ...] | None, term: Term, wish: Wish
 ) -> tuple[list[Case], int, Taught]:
     if data is None or data.is_dir():
         raise BadRequest("--data expected: a list of files, or with --source the data sets' folder")
     if folds:
         raise BadRequest("--fold belongs to --source: a list has no folds")
-    cases, unlabelled = listed(data, term)
+    cases, unlabelled = listed(data, term, wish.read_file)
     return cases, unlabelled, Taught(data.name, None, ())
 
 

@@ -159,6 +159,15 @@ def adapt(
     negatives: Annotated[
         int, typer.Option(help="At most so many records without the class; 0 takes all.", min=0)
     ] = 0,
+    lead_names: Annotated[
+        str | None, typer.Option(help="Names of the leads in the files' order, with commas.")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(help="Samples per second, where the files do not tell.")
+    ] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="uV, mV or V, where the files do not tell.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of folds and draws.", min=0)] = 0,
     threads: Annotated[int, typer.Option(help="Threads; 0 leaves it to torch.", min=0)] = 0,
 ) -> None:
@@ -168,9 +177,14 @@ def adapt(
 
     Example: fascicle adapt default --new-class WPW --source ptbxl --out ours.safetensors
     """
-    from fascicle.cli.adapting import Wish, adapt_command
+    from functools import partial
 
-    wish = Wish(new_class, name, method, negatives, seed)
+    from fascicle.cli.adapting import Wish, adapt_command
+    from fascicle.io import read
+
+    names = tuple(part.strip() for part in lead_names.split(",")) if lead_names else None
+    read_file = partial(read, rate_hz=rate, unit=unit, lead_names=names, annotations=False)
+    wish = Wish(new_class, name, method, negatives, seed, read_file)
     adapt_command(bundle, out, data_dir, source, tuple(fold) if fold else None, wish, threads)
 
 

@@ -77,12 +77,14 @@ def find_term(code: str, name: str | None = None) -> Term:
     return Term(system if colon else OWN, own, name)
 
 
-def listed(path: Path, term: Term) -> tuple[list[Case], int]:
+def listed(
+    path: Path, term: Term, read_file: Callable[[Path], Record] = read
+) -> tuple[list[Case], int]:
     """Return the cases of a list, and how many lines have no label and are left out.
 
     The list is CSV with the columns path, label and, if there is one, patient. A path is
     relative to the list. A label is 1 or 0, or the codes that hold, with ";" between them. Without
-    a patient every file is one.
+    a patient every file is one. `read_file` is asked for a record when it is needed.
 
     Raises
     ------
@@ -114,8 +116,7 @@ def listed(path: Path, term: Term) -> tuple[list[Case], int]:
         if whole in cases:
             raise BadFile(f"{path} line {line}: {said} stands there twice")
         patient = (row.get("patient") or "").strip() or said
-        load = partial(read, file_path, annotations=False)
-        cases[whole] = Case(said, patient, _holds(label, term), load)
+        cases[whole] = Case(said, patient, _holds(label, term), partial(read_file, file_path))
     return list(cases.values()), unlabelled
 
 

@@ -188,11 +188,12 @@ def directions(
     scale = embeddings.std(axis=0)
     scale = np.maximum(scale, max(FAINT * scale.mean(), FAINTEST))
     standard = (embeddings - centre) / scale
-    prototype = _prototypes(standard, labels)
+    shares = [candidate.strength for candidate in candidates if candidate.method == "prototype"]
+    found = dict(zip(shares, _prototypes(standard, labels, shares), strict=True)) if shares else {}
     rows = [
-        _logistic(standard, labels, candidate.strength)
-        if candidate.method == "logistic"
-        else prototype(candidate.strength)
+        found[candidate.strength]
+        if candidate.method == "prototype"
+        else _logistic(standard, labels, candidate.strength)
         for candidate in candidates
     ]
     weights = np.stack([weight for weight, _ in rows]) / scale
@@ -204,19 +205,17 @@ def _logistic(standard: Floats, labels: Bools, penalty: float) -> tuple[Floats, 
     return fitted.coef_[0], float(fitted.intercept_[0])
 
 
-def _prototypes(standard: Floats, labels: Bools) -> Callable[[float], tuple[Floats, float]]:
-    """Return what makes weight and bias of a shrinkage; the covariance is taken apart once."""
+def _prototypes(
+    standard: Floats, labels: Bools, shrinkages: Sequence[float]
+) -> list[tuple[Floats, float]]:
+    """Return weight and bias of each shrinkage; the covariance is taken apart once."""
     means = np.stack([standard[~labels].mean(axis=0), standard[labels].mean(axis=0)])
     within = standard - means[labels.astype(np.intp)]
     variances, axes = np.linalg.eigh(within.T @ within / len(within))
-    apart = (means[1] - means[0]) @ axes
-
-    def make(shrinkage: float) -> tuple[Floats, float]:
-        shrunk = (1 - shrinkage) * variances + shrinkage * max(variances.mean(), FAINTEST)
-        weight = axes @ (apart / shrunk)
-        return weight, float(-weight @ means.mean(axis=0))
-
-    return make
+    apart, typical = (means[1] - means[0]) @ axes, max(variances.mean(), FAINTEST)
+    shrunk = [(1 - share) * variances + share * typical for share in shrinkages]
+    weights = [axes @ (apart / spread) for spread in shrunk]
+    return [(weight, float(-weight @ means.mean(axis=0))) for weight in weights]
 
 
 def calibrate(scores: Floats, labels: Bools) -> tuple[float, float]:

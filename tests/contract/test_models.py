@@ -139,6 +139,18 @@ def test_half_precision_teaches_the_weights_too(backbone: str) -> None:
         assert parameter.grad.isfinite().all(), name
 
 
+@every_backbone
+def test_dropout_is_for_training_alone(backbone: str) -> None:
+    options = {**SMALL[backbone], "dropout": 0.5}
+    torch.manual_seed(0)
+    trunk: Any = build_network(backbone, options, [], WINDOW).backbone
+    signal, present, _, _ = _inputs(8)
+    with torch.no_grad():
+        assert not torch.equal(trunk(signal, present).frames, trunk(signal, present).frames)
+        trunk.eval()
+        assert torch.equal(trunk(signal, present).frames, trunk(signal, present).frames)
+
+
 @every_head
 @every_backbone
 def test_one_sample_in_a_window_of_padding_is_enough(backbone: str, head: str) -> None:

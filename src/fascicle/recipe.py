@@ -178,12 +178,13 @@ class DecisionRecipe(Section):
 
     `scope` is one threshold for all classes or one per class. `weights` says how often a record
     counts, by the beginning of its key; without it, Georgia counts 21 times and CPSC 7 times
-    (the challenge-loss paper).
+    (the challenge-loss paper). `threshold` is one set by hand instead.
     """
 
     metric: Literal["f1", "youden", "challenge"] = "f1"
     scope: Literal["class", "global"] = "class"
     weights: dict[str, PositiveFloat] | None = None
+    threshold: Share | None = None
 
 
 class WindowsRecipe(Section):

@@ -108,12 +108,15 @@ def class_scores(
 
 def calibrate(bundle: Bundle, network: Network, held: Held) -> Bundle:
     """Return the bundle with temperatures and thresholds fitted on the held-out records."""
-    tasks = bundle.tasks()
+    tasks, set_by_hand = bundle.tasks(), bundle.recipe.decision.threshold
     for name, task in tasks.items():
         if task.resolution == "record":
             answers = _answers(network, tasks, name, held, bundle)
             if answers is not None:
                 bundle = _calibrated(bundle, task, answers)
+            if set_by_hand is not None:
+                every = {**bundle.thresholds, name: (set_by_hand,) * len(task.vocabulary)}
+                bundle = replace(bundle, thresholds=every)
     return bundle
 
 

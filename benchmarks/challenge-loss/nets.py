@@ -29,8 +29,8 @@ class Net:
     Parameters
     ----------
     ways
-        Of "class", "global", "mean", "majority": its last weights with one threshold per class or one for all, its
-        epochs by mean or majority.
+        "class" and "global": its last weights, one threshold per class or for all; "mean" and
+        "majority": its epochs.
     share
         Of the steps that it has.
     start
@@ -119,11 +119,8 @@ def changes(name: str, size: Size, seed: int) -> list[str]:
     """Return the changes of the recipe that make this net, as `fascicle train --set` takes them."""
     net = NETS[name]
     steps = round(size.steps * net.share)
-    every = [
-        f"seed={seed}",
-        f"training.steps={steps}",
-        f"training.validate_steps={max(steps // 5, 1)}",
-    ]
+    watched = max(steps // 5, 1) if "tasks.diagnosis.reweigh=true" in net.changes else steps
+    every = [f"seed={seed}", f"training.steps={steps}", f"training.validate_steps={watched}"]
     every += size.changes
     if name.startswith("efficientnet"):
         every.append(size.efficientnet)

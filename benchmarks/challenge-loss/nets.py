@@ -89,7 +89,7 @@ SIZES: Mapping[str, Size] = MappingProxyType(
     {
         "paper": Size(1920, ()),
         "small": Size(
-            640,
+            1000,
             (
                 "preprocessing.rate_hz=100.0",
                 "backbone.width=8",

@@ -1,11 +1,11 @@
 """Train the challenge-loss paper's submissions and lead sets, and set their scores beside its own.
 
-    python benchmarks/challenge-loss/run.py --data DIR            # the small size
+    python benchmarks/challenge-loss/run.py --data DIR       # the small size
     python benchmarks/challenge-loss/run.py --data DIR --size paper --device cuda
-    python benchmarks/challenge-loss/run.py --commands            # the same nets by `fascicle train`
+    python benchmarks/challenge-loss/run.py --commands       # the same nets by `fascicle train`
 
-A finished net's scores are at once a line of runs-SIZE.jsonl; what stands there is not trained again,
-and a training that was broken off goes on from its checkpoint.
+A finished net's scores are at once a line of runs-SIZE.jsonl; what stands there is not trained
+again, and a training that was broken off goes on from its checkpoint.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ def _decide(
 def _scores(
     test: Test, bundle: Bundle, probabilities: NDArray[np.float32], decisions: NDArray[np.bool_]
 ) -> dict[str, Any]:
-    """Return the three scores over the Challenge's classes; one that the net lacks is never said."""
+    """Return the scores over the Challenge's classes; one that the net lacks is never said."""
     every = challenge_classes()
     places = [every.index(SNOMED, term.code) for term in bundle.vocabularies[TASK].terms]
     outputs, values = np.zeros(test.labels.shape, dtype=bool), np.zeros(test.labels.shape)

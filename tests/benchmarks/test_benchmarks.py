@@ -168,6 +168,19 @@ def test_statements(tmp_path: Path) -> None:
     assert results["not_mentioned"] == 10  # LVH
 
 
+@pytest.mark.slow
+def test_new_class(tmp_path: Path) -> None:
+    run = start([BENCHMARKS / "new-class" / "run.py", "--quick", "--out", tmp_path])
+    results = finished(run, tmp_path)
+    (row,) = results["rows"]
+    assert (row["set"], row["code"], row["count"]) == ("synthetic", "vt", 5)
+    assert set(row["tested"]) == {"auto", "logistic", "prototype"}
+    for found in row["tested"].values():
+        assert found["auroc"] > 0.9
+    assert row["promised"]["f1.low"] <= row["promised"]["f1"] <= row["promised"]["f1.high"]
+    assert len(row["f1_of_draws"]) == 1
+
+
 def test_too_little_data_is_refused(tmp_path: Path) -> None:
     run = start([BENCHMARKS / "analysis" / "run.py", "--data", tmp_path, "--out", tmp_path])
     assert run.returncode == 1

@@ -125,7 +125,10 @@ def test_a_list_of_own_files_becomes_a_class(run: Run, folder: Path, tmp_path: P
     before, after = (Model(bundle).analyze(record) for bundle in (old, new))
     assert after.diagnoses[:-1] == before.diagnoses
     assert after.diagnoses[-1].name == "ventricular tachycardia"
-    assert run("info", out)[0] == 0
+    expected = entry["expected"]
+    card = run("info", out)[1]
+    assert "added OURS VT from 6 of 20 records: F1" in card
+    assert f"({expected['f1.low']:.2f} .. {expected['f1.high']:.2f})" in card
 
 
 def test_the_same_command_writes_the_same_bytes(run: Run, folder: Path, tmp_path: Path) -> None:

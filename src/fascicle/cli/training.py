@@ -212,6 +212,13 @@ def info_command(bundle: Path | None, as_json: bool) -> None:
         folds = "all" if part["folds"] is None else " ".join(map(str, part["folds"]))
         tasks = ", ".join(part["tasks"])
         console.print(f"trained on {part['source']}, folds {folds}: {part['records']} ({tasks})")
+    for entry in found.card.get("added", []):
+        expected = entry["expected"]
+        console.print(
+            f"added {entry['system']} {entry['code']} from {entry['positives']} of "
+            f"{entry['records']} records: F1 {expected['f1']:.2f} expected "
+            f"({expected['f1.low']:.2f} .. {expected['f1.high']:.2f})"
+        )
     if "calibration" in found.card:
         fit = found.card["calibration"]
         console.print(

@@ -26,13 +26,16 @@ from fascicle.errors import BadBundle, BadRequest, FascicleError
 from fascicle.files import write_whole
 from fascicle.labels import Vocabulary
 from fascicle.models.network import Network, build_network
+from fascicle.models.rhythm import RhythmHead
 from fascicle.recipe import Recipe, parse_recipe
-from fascicle.record import LEADS, BundleInfo
+from fascicle.record import BEAT_KINDS, LEADS, BundleInfo
 from fascicle.tasks import TASKS, Task, make_task
 
 SCHEMA = 1
 ENSEMBLE_SCHEMA = 2
 DEFAULT = "default.safetensors"
+RHYTHM = "rhythm."
+"""How the weights of the second stage begin, which tells a beat's kind from those around it."""
 LARGEST = 2**30
 
 
@@ -49,7 +52,8 @@ class Bundle:
     thresholds, temperatures
         Task -> one value per class: decision threshold, and divisor of the logit.
     weights
-        Name -> tensor, as `Network` names them; of member k after "members.k.".
+        Name -> tensor, as `Network` names them; of member k after "members.k."; those of a
+        second stage for beats after "rhythm.".
     card
         What it was trained on and the scores that `fascicle evaluate` wrote.
     sha256
@@ -133,17 +137,37 @@ class Bundle:
             raise BadRequest(f"{self.recipe.name} is an ensemble: a bundle of one net is needed")
         self.check_shapes()
         network = new_network(self.recipe, self.tasks())
-        network.load_state_dict(widened(self.weights))
+        network.load_state_dict(widened(self.net_weights))
         return network.eval()
+
+    @property
+    def net_weights(self) -> dict[str, Tensor]:
+        """The weights of the net, without those of a second stage."""
+        return {n: weight for n, weight in self.weights.items() if not n.startswith(RHYTHM)}
+
+    def rhythm(self) -> RhythmHead | None:
+        """Return the second stage for beats, if the bundle has one."""
+        if self.members:
+            return None
+        state = {n.removeprefix(RHYTHM): w for n, w in self.weights.items() if n.startswith(RHYTHM)}
+        if not state:
+            return None
+        head = RhythmHead(len(BEAT_KINDS))
+        head.load_state_dict(widened(state))
+        return head.eval()
 
     def check_shapes(self) -> None:
         """Refuse weights that do not fit the recipe, before any net takes memory (BadBundle)."""
         try:
             with torch.device("meta"):
                 network = new_network(self.recipe, self.tasks())
+                second = RhythmHead(len(BEAT_KINDS)).state_dict()
         except (FascicleError, RuntimeError, ValueError, LookupError) as error:
             raise BadBundle(f"the recipe makes no network: {error}") from None
-        wanted = {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
+        state = dict(network.state_dict())
+        if any(name.startswith(RHYTHM) for name in self.weights):
+            state |= {f"{RHYTHM}{name}": weight for name, weight in second.items()}
+        wanted = {name: tuple(weight.shape) for name, weight in state.items()}
         found = {name: tuple(weight.shape) for name, weight in self.weights.items()}
         for name in sorted(wanted.keys() | found.keys()):
             if wanted.get(name) != found.get(name):

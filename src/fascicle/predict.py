@@ -24,11 +24,13 @@ from fascicle.decode.consensus import consensus
 from fascicle.decode.delineation import delineate
 from fascicle.decode.ensembles import combine
 from fascicle.decode.intervals import intervals
+from fascicle.decode.rhythm import beat_features, write_kinds
 from fascicle.decode.stitch import cut
 from fascicle.errors import BadRequest
 from fascicle.io.leads import derive
 from fascicle.models.blocks import Statistics
 from fascicle.models.network import Network
+from fascicle.models.rhythm import RhythmHead
 from fascicle.models.unet import Features
 from fascicle.recipe import Recipe
 from fascicle.record import (
@@ -181,9 +183,31 @@ def predict(
 
     Answers for whole records longer than 15 s are the mean of the logits over ten-second windows;
     a net that must be fed windows of its own length sees as many as cover the record evenly.
+    Where the bundle has a second stage for beats, and waves are asked for too, the kinds of the
+    beats are those that it and the net agree on.
     """
     found = _logits(network, tasks, prepared, bundle.recipe, chunk_s)
-    return _activated(found, tasks, bundle)
+    made = _activated(found, tasks, bundle)
+    second = bundle.rhythm()
+    if second is not None and {"beats", "waves"} <= made.keys():
+        _tell_by_rhythm(second, made, prepared, bundle.recipe.preprocessing.rate_hz)
+    return made
+
+
+@torch.inference_mode()
+def _tell_by_rhythm(
+    second: RhythmHead, made: Mapping[str, Array], prepared: Prepared, rate_hz: float
+) -> None:
+    """Write the kinds that the beats around a beat tell into its probabilities, in place."""
+    beats = made["beats"]
+    times = np.array([beat.time_s for beat in find_beats(beats[0], beats[1:], rate_hz)])
+    if times.size:
+        present = prepared.present
+        features = beat_features(
+            prepared.signal[present], times, made["waves"][present, 1], rate_hz
+        )
+        told = second(torch.from_numpy(features)[None])[0].softmax(-1).numpy().T
+        write_kinds(beats[1:], told, times, rate_hz)
 
 
 def predict_many(

@@ -131,7 +131,7 @@ def train_recipe(
         torch.manual_seed(recipe.seed)
         network = new_network(recipe, tasks)
         if start is not None:
-            hand_down(network, widened(start.weights), recipe.training.fresh)
+            hand_down(network, widened(start.net_weights), recipe.training.fresh)
         weights = train(network, plan, monitor, weakness, resume=resume, progress=progress).cpu()
         path = folder / "bundle.safetensors"
         blank = replace(blank, card=_card(recipe, groups, held))

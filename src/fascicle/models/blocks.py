@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -62,16 +62,27 @@ def conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv1d:
     return nn.Conv1d(inputs, outputs, kernel, stride=stride, padding=kernel // 2)
 
 
+ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {"silu": nn.SiLU, "mish": nn.Mish}
+"""What a residual block can bend its features with."""
+
+
 class ResidualBlock(nn.Module):
     """Two convolutions, normalised before each, added to their input."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        dropout: float = 0.0,
+        activation: str = "silu",
+    ) -> None:
         super().__init__()
         self.norm1 = RecordNorm(inputs)
         self.conv1 = conv(inputs, outputs, kernel)
         self.norm2 = RecordNorm(outputs)
         self.conv2 = conv(outputs, outputs, kernel)
-        self.activation = nn.SiLU()
+        self.activation = ACTIVATIONS[activation]()
         self.dropout = nn.Dropout1d(dropout)  # whole channels: cheap, and blind to time
         self.shortcut = nn.Conv1d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 

@@ -1,11 +1,13 @@
 """Heads: features become logits, one class per task.
 
 Every head takes (features, signal, present, valid, covariates) and fits every backbone. A head
-is `windowed` when it has weights per frame, so that only windows of one length fit.
+is `windowed` when it has weights per frame, so that only windows of one length fit. One that
+`needs` the logits of other tasks takes them last.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -21,9 +23,13 @@ class WavesHead(nn.Module):
 
     A lead's own signal passes a stem that all leads share; the joint map is read through a
     projection of its own per lead. So a mark follows its own lead, and knows the others.
+
+    With `level_channels` each coarser decoder map has a layer of its own that marks waves too:
+    deep supervision, in training only.
     """
 
     windowed: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -32,6 +38,7 @@ class WavesHead(nn.Module):
         classes: int = 4,
         width: int = 16,
         kernel: int = 9,
+        level_channels: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.leads, self.width = leads, width
@@ -45,6 +52,18 @@ class WavesHead(nn.Module):
             nn.SiLU(),
             nn.Conv1d(width, classes, 1),
         )
+        self.levels = nn.ModuleList(nn.Conv1d(c, leads * classes, 1) for c in level_channels)
+
+    def coarse(self, features: Features) -> dict[int, Tensor]:
+        """Return samples per frame -> logits (batch, lead, class, frame) of coarser maps."""
+        if not self.levels or not features.levels:
+            return {}
+        return {
+            features.dense_samples_per_frame << (place + 1): layer(level).unflatten(
+                1, (self.leads, -1)
+            )
+            for place, (layer, level) in enumerate(zip(self.levels, features.levels, strict=True))
+        }
 
     def forward(
         self,
@@ -70,6 +89,7 @@ class BeatsHead(nn.Module):
     """A beat here? and which? for each sample: logits (batch, 1 + kinds, sample)."""
 
     windowed: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, dense_channels: int, kinds: int = 5, width: int = 32, kernel: int = 5):
         super().__init__()
@@ -97,6 +117,7 @@ class DiagnosisHead(nn.Module):
     """Independent logistic regressions on the pooled frames, with age and sex where known."""
 
     windowed: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -145,6 +166,7 @@ class FlatHead(nn.Module):
     """
 
     windowed: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, channels: int, classes: int, frames: int) -> None:
         super().__init__()
@@ -183,6 +205,7 @@ class JoinedHead(nn.Module):
     """
 
     windowed: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,

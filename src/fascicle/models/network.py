@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from graphlib import TopologicalSorter
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from fascicle.models.efficientnet import EfficientNet1d
 from fascicle.models.heads import BeatsHead, DiagnosisHead, FlatHead, JoinedHead, WavesHead
+from fascicle.models.perceiver import PerceiverHead
 from fascicle.models.resnet import ResNet34
 from fascicle.models.sharing import cnn1d, recurrent
 from fascicle.models.squeeze import SqueezeResNet
@@ -30,16 +34,32 @@ BACKBONES: Mapping[str, Callable[..., nn.Module]] = {
 }
 """Name -> backbone from its options; one with a `window` among them is made for that length."""
 
-HEADS: Mapping[str, Callable[[Any, int, int], nn.Module]] = {
-    "waves": lambda trunk, classes, _: WavesHead(trunk.dense_channels, classes=classes),
+HEADS: Mapping[str, Callable[..., nn.Module]] = {
+    "waves": lambda trunk, classes, _, deep=False: WavesHead(
+        trunk.dense_channels,
+        classes=classes,
+        level_channels=trunk.level_channels if deep else (),
+    ),
     "beats": lambda trunk, classes, _: BeatsHead(trunk.dense_channels, kinds=classes),
     "diagnosis": lambda trunk, classes, _: DiagnosisHead(trunk.channels, classes),
     "pooled": lambda trunk, classes, _: JoinedHead(trunk.channels, classes, outputs=1),
     "challenge": lambda trunk, classes, _: JoinedHead(trunk.channels, classes, outputs=2),
     "logistic": lambda trunk, classes, frames: FlatHead(trunk.channels, classes, frames),
     "softmax": lambda trunk, classes, frames: FlatHead(trunk.channels, classes, frames),
+    "perceiver": lambda trunk, classes, _, **options: PerceiverHead(
+        trunk.channels, classes, **options
+    ),
 }
-"""Head name -> (backbone, number of classes, frames of a training window) -> module."""
+"""Head name -> (backbone, number of classes, frames of a training window, options) -> module."""
+
+
+class HeadPlan(NamedTuple):
+    """A head to build: its task, key of `HEADS`, number of classes, and its options."""
+
+    task: str
+    head: str
+    classes: int
+    options: Mapping[str, Any] = MappingProxyType({})
 
 
 class Network(nn.Module):
@@ -50,7 +70,8 @@ class Network(nn.Module):
     backbone
         Any module with `channels`, `dense_channels` and `forward(signal, present) -> Features`.
     heads
-        Task name -> module.
+        Task name -> module. They run in the order of what they need: a head that needs other
+        tasks takes a mapping of their logits as its last argument.
 
     Attributes
     ----------
@@ -58,6 +79,13 @@ class Network(nn.Module):
         Whether the net must be fed windows of the length that it was made for.
     reach_samples
         To each side, what one dense frame can depend on; None where the backbone is windowed.
+    order
+        The tasks, each after those that it needs.
+
+    Raises
+    ------
+    ValueError
+        If a head needs a task that is not there.
     """
 
     def __init__(self, backbone: Any, heads: Mapping[str, nn.Module]) -> None:
@@ -69,6 +97,12 @@ class Network(nn.Module):
             bool(head.windowed) for head in heads.values()
         )
         self.heads = nn.ModuleDict(heads)
+        every: Mapping[str, Any] = heads
+        self.needs: dict[str, tuple[str, ...]] = {t: head.needs for t, head in every.items()}
+        for task, needs in self.needs.items():
+            if not set(needs) <= set(heads):
+                raise ValueError(f"{task} needs {', '.join(needs)}; there are {', '.join(heads)}")
+        self.order = tuple(TopologicalSorter(self.needs).static_order())
 
     def forward(
         self,
@@ -92,44 +126,77 @@ class Network(nn.Module):
             Age / 100, age known, sex (F 1, M -1), sex known, original rate / 1000 Hz, rate known.
         rows
             Task -> (batch,) bool: the rows that its head sees; a task without a row is left out,
-            and the logits hold only these rows. None: every head sees every row.
+            and the logits hold only these rows. None: every head sees every row. A needed head
+            sees the rows of the heads that need it too, but its logits hold its own.
+
+        Returns
+        -------
+        Task -> logits; in training also "task@step" -> logits of a map of `step` samples per
+        frame, where a head has deep supervision.
         """
         features = self.backbone(signal, present)
-        logits = {}
-        for task, head in self.heads.items():
-            chosen = None if rows is None else rows[task]
-            if chosen is not None and not bool(chosen.any()):
+        made: dict[str, Tensor] = {}
+        found: dict[str, Tensor] = {}
+        shown = None if rows is None else self._shown(rows)
+        for task in self.order:
+            seen = None if shown is None else shown[task]
+            if seen is not None and not bool(seen.any()):
                 continue
-            logits[task] = _on_rows(head, features, signal, present, valid, covariates, chosen)
+            parts = (features, signal, present, valid, covariates)
+            if seen is not None:
+                parts = _rows_of(*parts, seen)
+            needed = {name: _among(made[name], shown, name, seen) for name in self.needs[task]}
+            head = self.heads[task]
+            made[task] = head(*parts, needed) if needed else head(*parts)
+            own = None if rows is None else rows[task]
+            if own is not None and not bool(own.any()):
+                continue
+            found[task] = _among(made[task], shown, task, own)
+            if isinstance(head, WavesHead):
+                for step, coarse in head.coarse(parts[0]).items():
+                    found[f"{task}@{step}"] = _among(coarse, shown, task, own)
+        return found
+
+    def _shown(self, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the rows that each head must see: its own, and those of heads that need it."""
+        shown = dict(rows)
+        for task in reversed(self.order):
+            for name in self.needs[task]:
+                shown[name] = shown[name] | shown[task]
+        return shown
+
+
+def _among(
+    logits: Tensor, shown: Mapping[str, Tensor] | None, task: str, wanted: Tensor | None
+) -> Tensor:
+    """Return the wanted rows of logits that a task made for the rows that it was shown."""
+    if shown is None or wanted is None or bool((shown[task] == wanted).all()):
         return logits
+    return logits[wanted[shown[task]]]
 
 
-def _on_rows(
-    head: nn.Module,
+def _rows_of(
     features: Features,
     signal: Tensor,
     present: Tensor,
     valid: Tensor,
     covariates: Tensor,
-    chosen: Tensor | None,
-) -> Tensor:
-    if chosen is not None:
-        features = Features(
-            features.frames[chosen],
-            features.samples_per_frame,
-            features.dense[chosen],
-            features.dense_samples_per_frame,
-        )
-        signal, present = signal[chosen], present[chosen]
-        valid, covariates = valid[chosen], covariates[chosen]
-    logits: Tensor = head(features, signal, present, valid, covariates)
-    return logits
+    chosen: Tensor,
+) -> tuple[Features, Tensor, Tensor, Tensor, Tensor]:
+    """Return the chosen rows of what a head takes."""
+    picked = replace(
+        features,
+        frames=features.frames[chosen],
+        dense=features.dense[chosen],
+        levels=tuple(level[chosen] for level in features.levels),
+    )
+    return picked, signal[chosen], present[chosen], valid[chosen], covariates[chosen]
 
 
 def build_network(
     backbone: str,
     options: Mapping[str, Any],
-    heads: Iterable[tuple[str, str, int]],
+    heads: Iterable[HeadPlan | tuple[str, str, int]],
     window: int,
 ) -> Network:
     """Return a network with fresh weights.
@@ -139,7 +206,7 @@ def build_network(
     backbone, options
         A key of `BACKBONES` and its arguments.
     heads
-        (task, key of `HEADS`, number of classes) for each head.
+        (task, key of `HEADS`, number of classes), and options, for each head.
     window
         Samples of a training window: what backbones and heads of one length are made for.
     """
@@ -148,4 +215,8 @@ def build_network(
         options = {**options, "window": window}
     trunk: Any = make(**options)
     frames = -(-window // trunk.samples_per_frame)
-    return Network(trunk, {task: HEADS[head](trunk, count, frames) for task, head, count in heads})
+    plans = [HeadPlan(*plan) for plan in heads]
+    made = {
+        plan.task: HEADS[plan.head](trunk, plan.classes, frames, **plan.options) for plan in plans
+    }
+    return Network(trunk, made)

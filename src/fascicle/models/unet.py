@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float
@@ -23,13 +24,15 @@ class Features:
     """What a backbone gives to the heads.
 
     `frames` (batch, channel, frame) is the deepest map; `dense` (batch, channel, frame) the finest
-    one (the same tensor where a backbone has no decoder).
+    one (the same tensor where a backbone has no decoder). `levels` are the decoder's coarser maps
+    from fine to coarse, each with half the frames of the one before, in training only.
     """
 
     frames: Tensor
     samples_per_frame: int
     dense: Tensor
     dense_samples_per_frame: int
+    levels: tuple[Tensor, ...] = ()
 
 
 class UNet(nn.Module):
@@ -40,13 +43,17 @@ class UNet(nn.Module):
     leads
         Number of leads; absent ones are masked.
     filters
-        Encoder channels at 2, 4, 8 ... samples per frame.
+        Encoder channels at `stem_stride`, twice that, four times that ... samples per frame.
     decoder
         Decoder channels from the finest level down, one fewer than `filters`.
     skip
         Channels of each skip connection: few, so that all features run through the bottleneck.
     deep_blocks
         Further residual blocks at the bottleneck.
+    stem_stride
+        Samples per frame of the first level: 1 in the paper, 2 for half the work.
+    activation
+        "silu" or "mish" (the paper's first choice).
     """
 
     def __init__(
@@ -59,28 +66,34 @@ class UNet(nn.Module):
         stem_kernel: int = 11,
         deep_blocks: int = 1,
         dropout: float = 0.1,
+        stem_stride: int = STEM_STRIDE,
+        activation: str = "silu",
     ) -> None:
         super().__init__()
         if len(decoder) != len(filters) - 1:
             raise ValueError("decoder needs one level fewer than the encoder")
         self.channels = filters[-1]
         self.dense_channels = decoder[0]
-        self.samples_per_frame = STEM_STRIDE * 2 ** (len(filters) - 1)
-        self.stem = conv(2 * leads, filters[0], stem_kernel, stride=STEM_STRIDE)
+        self.level_channels = tuple(decoder[1:])
+        self.dense_samples_per_frame = stem_stride
+        self.samples_per_frame = stem_stride * 2 ** (len(filters) - 1)
+        block = partial(ResidualBlock, kernel=kernel, activation=activation)
+        self.stem = conv(2 * leads, filters[0], stem_kernel, stride=stem_stride)
         inputs = (filters[0], *filters[:-1])
         self.encoder = nn.ModuleList(
-            ResidualBlock(i, o, kernel, dropout) for i, o in zip(inputs, filters, strict=True)
+            block(i, o, dropout=dropout) for i, o in zip(inputs, filters, strict=True)
         )
         self.deep = nn.Sequential(
-            *(ResidualBlock(filters[-1], filters[-1], kernel, dropout) for _ in range(deep_blocks))
+            *(block(filters[-1], filters[-1], dropout=dropout) for _ in range(deep_blocks))
         )
         below = (*decoder[1:], filters[-1])
         self.up = nn.ModuleList(
             nn.ConvTranspose1d(b, d, 2, stride=2) for b, d in zip(below, decoder, strict=True)
         )
         self.skip = nn.ModuleList(nn.Conv1d(f, skip, 1) for f in filters[:-1])
-        self.decoder = nn.ModuleList(ResidualBlock(d + skip, d, kernel) for d in decoder)
-        self.reach_samples = _reach(stem_kernel, kernel, len(filters), deep_blocks)
+        self.decoder = nn.ModuleList(block(d + skip, d) for d in decoder)
+        steps = [stem_stride << level for level in range(len(filters))]
+        self.reach_samples = _reach(stem_kernel, kernel, steps, deep_blocks)
 
     def forward(
         self,
@@ -95,11 +108,14 @@ class UNet(nn.Module):
             if narrow is not None:
                 skips.append(narrow(x))
         x = deepest = self.deep(x)
+        levels = []
         for up, block, kept in zip(
             reversed(self.up), reversed(self.decoder), reversed(skips), strict=True
         ):
             x = block(torch.cat([up(x), kept], dim=1))
-        return Features(deepest, self.samples_per_frame, x, STEM_STRIDE)
+            levels.append(x if self.training else None)
+        coarser = tuple(level for level in levels[-2::-1] if level is not None)
+        return Features(deepest, self.samples_per_frame, x, self.dense_samples_per_frame, coarser)
 
 
 def with_masks(signal: Tensor, present: Tensor, multiple: int) -> Tensor:
@@ -110,10 +126,9 @@ def with_masks(signal: Tensor, present: Tensor, multiple: int) -> Tensor:
     return functional.pad(stacked, (0, -signal.shape[-1] % multiple))
 
 
-def _reach(stem_kernel: int, kernel: int, levels: int, deep_blocks: int) -> int:
+def _reach(stem_kernel: int, kernel: int, steps: Sequence[int], deep_blocks: int) -> int:
     """Return how many samples to each side one output can depend on (an upper bound)."""
     half, block = kernel // 2, 2 * (kernel // 2)
-    steps = [STEM_STRIDE << level for level in range(levels)]
     encoder = sum((block + 1) * step for step in steps)
     decoder = sum((block + 1) * step for step in steps[:-1])
     return stem_kernel // 2 + encoder + (deep_blocks * block + half) * steps[-1] + decoder

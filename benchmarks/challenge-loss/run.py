@@ -31,6 +31,7 @@ import tables  # noqa: E402
 import torch  # noqa: E402
 
 from fascicle.bundle import read_bundle  # noqa: E402
+from fascicle.files import write_whole  # noqa: E402
 from fascicle.recipe import Recipe, read_recipe  # noqa: E402
 from fascicle.train.run import open_groups, train_recipe  # noqa: E402
 
@@ -106,8 +107,8 @@ def train_and_score(
             "scores": scoring.answer(folder, nets.NETS[name], tests, held),
         }
         lines.parent.mkdir(parents=True, exist_ok=True)
-        with lines.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        text = "".join(json.dumps(one) + "\n" for one in [*read_lines(lines), line])
+        write_whole(lines, text.encode())
         for pattern in LEFT_OVER:
             for path in folder.glob(pattern):
                 path.unlink()

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +36,11 @@ class Worker:
         self.process.wait()
 
     def ask(self, path: Path, *, stages: bool = False) -> Times:
+        return self.request({"path": str(path), "stages": stages})
+
+    def request(self, what: Mapping[str, Any]) -> Times:
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"path": str(path), "stages": stages}) + "\n")
+        self.process.stdin.write(json.dumps(what) + "\n")
         self.process.stdin.flush()
         return self._read()
 

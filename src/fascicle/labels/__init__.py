@@ -2,6 +2,7 @@
 
 from fascicle.labels.crosswalk import challenge_conversion, crosswalk, translate
 from fascicle.labels.phrases import Rule, read_rules
+from fascicle.labels.rewriting import REWRITTEN, restore, restore_logits, rewrite, rewritten
 from fascicle.labels.sources import (
     AAMI,
     HEART_AXIS,
@@ -35,6 +36,7 @@ __all__ = [
     "LUDB",
     "MIT_BEAT",
     "MIT_RHYTHM",
+    "REWRITTEN",
     "SCP",
     "SINUS_RHYTHM",
     "SNOMED",
@@ -59,6 +61,10 @@ __all__ = [
     "ludb_diagnoses",
     "read_report",
     "read_rules",
+    "restore",
+    "restore_logits",
+    "rewrite",
+    "rewritten",
     "rhythm_kinds",
     "rhythms",
     "scp_statements",

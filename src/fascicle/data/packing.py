@@ -56,14 +56,19 @@ def pack_source(
     BadData
         If the set is not there or not whole.
     """
-    settings = json.dumps([SCHEMA, asdict(preprocessing), str(data_dir.resolve())])
-    folder = packs_dir / f"{name}-{hashlib.sha256(settings.encode()).hexdigest()[:10]}"
+    folder = pack_folder(name, data_dir, packs_dir, preprocessing)
     if not (folder / "pack.json").exists():
         items, load = _synthetic() if name == "synth" else _real(name, data_dir)
         write_pack(
             folder, items, load, preprocessing, lambda shards: progress(shards, f"pack {name}")
         )
     return open_pack(folder)
+
+
+def pack_folder(name: str, data_dir: Path, packs_dir: Path, preprocessing: Preprocessing) -> Path:
+    """Return where `pack_source` keeps this pack."""
+    settings = json.dumps([SCHEMA, asdict(preprocessing), str(data_dir.resolve())])
+    return packs_dir / f"{name}-{hashlib.sha256(settings.encode()).hexdigest()[:10]}"
 
 
 def _real(

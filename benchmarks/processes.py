@@ -31,9 +31,8 @@ class Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
+        with self.process:  # closes its pipes and waits for its end
+            pass
 
     def ask(self, path: Path, *, stages: bool = False) -> Times:
         return self.request({"path": str(path), "stages": stages})

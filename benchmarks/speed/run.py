@@ -255,7 +255,7 @@ def scoring(official: Path | None, folder: Path, *, quick: bool) -> dict[str, An
 def check_same(scores: list[list[float]]) -> None:
     """Stop if the two sides' five figures differ."""
     for mine, other in zip(scores[0], scores[-1], strict=True):
-        if abs(mine - other) > 1e-9:
+        if not abs(mine - other) <= 1e-9:  # nor NaN
             raise SystemExit(f"the scores differ: {scores[0]} and {scores[-1]}")
 
 

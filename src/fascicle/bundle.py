@@ -25,9 +25,9 @@ from fascicle.decode.ensembles import Vote
 from fascicle.errors import BadBundle, BadRequest, FascicleError
 from fascicle.files import write_whole
 from fascicle.labels import Vocabulary
-from fascicle.models.network import Network, build_network
+from fascicle.models.network import HeadPlan, Network, build_network
 from fascicle.models.rhythm import RhythmHead
-from fascicle.recipe import Recipe, parse_recipe
+from fascicle.recipe import PerceiverRecipe, Recipe, parse_recipe
 from fascicle.record import BEAT_KINDS, LEADS, BundleInfo
 from fascicle.tasks import TASKS, Task, make_task
 
@@ -99,6 +99,8 @@ class Bundle:
                 kind=settings.kind,
                 head=settings.head,
                 loss=settings.loss,
+                needs=settings.needs,
+                rewrite=settings.rewrite,
             )
             for name, settings in self.recipe.tasks.items()
         }
@@ -207,8 +209,20 @@ def new_network(recipe: Recipe, tasks: Mapping[str, Task]) -> Network:
     options = recipe.backbone.model_dump(exclude={"name"})
     if recipe.backbone.name != "unet":  # which has masks for absent leads, not channels
         options["leads"] = [LEADS.index(lead) for lead in recipe.leads]
-    heads = [(name, task.head, len(task.vocabulary)) for name, task in tasks.items()]
+    heads = [
+        HeadPlan(name, task.head, len(task.classes), _head_options(recipe, name))
+        for name, task in tasks.items()
+    ]
     return build_network(recipe.backbone.name, options, heads, recipe.window)
+
+
+def _head_options(recipe: Recipe, task: str) -> dict[str, Any]:
+    """Return what the recipe says of a task's head."""
+    settings = recipe.tasks[task]
+    if settings.head == "perceiver":
+        options = (settings.perceiver or PerceiverRecipe()).model_dump()
+        return {**options, "rate_hz": recipe.preprocessing.rate_hz}
+    return {"deep": True} if settings.deep_supervision else {}
 
 
 def save_bundle(bundle: Bundle, path: Path, *, half: bool = False) -> Bundle:

@@ -182,7 +182,8 @@ def predict(
     Waves are (lead, 4, sample), beats (6, sample), a task of whole records (class,).
 
     Answers for whole records longer than 15 s are the mean of the logits over ten-second windows;
-    a net that must be fed windows of its own length sees as many as cover the record evenly.
+    a net that must be fed windows of its own length sees as many as cover the record evenly; a
+    Perceiver answers once, from the frames and intervals of the whole record.
     Where the bundle has a second stage for beats, and waves are asked for too, the kinds of the
     beats are those that it and the net agree on.
     """
@@ -250,7 +251,8 @@ def _logits(
     rate_hz = recipe.preprocessing.rate_hz
     spans = _window_spans(prepared.signal.shape[1], rate_hz)
     whole = [name for name, task in tasks.items() if task.resolution == "record"]
-    dense = {name: network.heads[name] for name in tasks if name not in whole}
+    asked = set(tasks).union(*(task.needs for task in tasks.values()))
+    dense = {name: network.heads[name] for name in network.order if name in asked - set(whole)}
     statistics = Statistics([network.backbone, *dense.values()])
     if len(spans) == 1:
         features, made = _run(network, dense, prepared.signal[None], prepared)
@@ -262,10 +264,16 @@ def _logits(
             found, frames = _pass(network, dense, prepared, rate_hz, chunk_s, statistics, centres)
         finally:
             statistics.forget()
+    frame = network.samples_per_frame
     for name in whole:
-        head, frame = network.heads[name], network.samples_per_frame
-        logits = [_answer(head, frames, prepared, frame, a, b) for a, b in spans]
-        found[name] = torch.stack(logits).mean(0).numpy()
+        head, task = network.heads[name], tasks[name]
+        if task.whole:
+            needed = {need: torch.from_numpy(found[need])[None] for need in task.needs}
+            logits = _answer_at_once(head, frames, prepared, frame, needed)
+        else:
+            parts = [_answer(head, frames, prepared, frame, a, b) for a, b in spans]
+            logits = torch.stack(parts).mean(0)
+        found[name] = logits.numpy()
     return found
 
 
@@ -411,6 +419,23 @@ def _answer(
     return logits
 
 
+def _answer_at_once(
+    head: nn.Module,
+    frames: Tensor,
+    prepared: Prepared,
+    frame: int,
+    needed: Mapping[str, Tensor],
+) -> Tensor:
+    """Return a head's logits (class,) of a whole record, and of what other heads said of it."""
+    signal = torch.from_numpy(prepared.signal)[None]
+    present = torch.from_numpy(prepared.present)[None]
+    covariates = torch.from_numpy(prepared.covariates)[None]
+    valid = torch.tensor([signal.shape[-1]])
+    features = Features(frames, frame, frames, frame)
+    logits: Tensor = head(features, signal, present, valid, covariates, needed)[0]
+    return logits
+
+
 def _window_spans(samples: int, rate_hz: float) -> list[tuple[int, int]]:
     """Return samples (start, stop) of windows of about ten seconds; up to 15 s are one window."""
     parts = max(round(samples / (WINDOW_S * rate_hz)), 1)
@@ -461,7 +486,7 @@ def assemble(
     if record.duration_s < SHORT_S:
         warnings.append(f"only {record.duration_s:.3g} s long: the net was taught ten seconds")
     windows = len(_window_spans(prepared.signal.shape[1], rate_hz))
-    if found.answers and windows > 1:
+    if windows > 1 and any(not tasks[name].whole for name in found.answers):
         warnings.append(f"diagnoses are the mean over {windows} windows of about ten seconds")
     return Findings(
         name=record.name,

@@ -68,6 +68,8 @@ class UNetRecipe(Section):
     stem_kernel: Kernel = 11
     deep_blocks: Annotated[int, Field(ge=0)] = 1
     dropout: Share = 0.1
+    stem_stride: Literal[1, 2] = 2
+    activation: Literal["silu", "mish"] = "silu"
 
 
 class ResNet34Recipe(Section):
@@ -156,11 +158,26 @@ BackboneRecipe = Annotated[
 ]
 
 
+class PerceiverRecipe(Section):
+    """The Perceiver head (Jaegle et al. 2021); with `intervals` it needs waves and beats."""
+
+    latents: Positive = 64
+    width: Positive = 256
+    iterations: Positive = 4
+    attention_heads: Positive = 4
+    outputs: Positive = 256
+    bands: Positive = 6
+    dropout: Share = 0.1
+    intervals: bool = True
+
+
 class TaskRecipe(Section):
     """One question: its kind (its own name, unless said), its classes, and how it is taught.
 
-    `classes` keeps only these codes; `head` and `loss` replace those of the kind; `reweigh` raises
-    the weights of the classes that are weak on the validation records.
+    `classes` keeps only these codes; `head` and `loss` replace those of the kind, `perceiver` has
+    the options of that head; `reweigh` raises the weights of the classes that are weak on the
+    validation records; `rewrite` teaches rhythm labels as `labels.rewriting` makes them.
+    `deep_supervision` is what the loss of waves at the decoder's coarser levels counts.
     """
 
     kind: str | None = None
@@ -168,9 +185,20 @@ class TaskRecipe(Section):
     systems: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     min_positives: Positive = 20
-    head: Literal["diagnosis", "pooled", "logistic", "challenge", "softmax"] | None = None
+    head: Literal["diagnosis", "pooled", "logistic", "challenge", "softmax", "perceiver"] | None = (
+        None
+    )
     loss: Literal["bce", "focal", "asymmetric", "challenge"] | None = None
     reweigh: bool = False
+    rewrite: bool = False
+    deep_supervision: Annotated[float, Field(ge=0)] = 0.0
+    perceiver: PerceiverRecipe | None = None
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The tasks whose logits its head takes."""
+        read = self.head == "perceiver" and (self.perceiver or PerceiverRecipe()).intervals
+        return ("waves", "beats") if read else ()
 
 
 class DecisionRecipe(Section):
@@ -357,6 +385,7 @@ def _check_whole(recipe: Recipe, where: str) -> None:
     for name, task in recipe.tasks.items():
         if (task.head == "challenge") != (task.loss == "challenge"):
             raise BadRecipe(f"{where}: tasks.{name}: the challenge head and loss need each other")
+        _check_task(recipe, name, task, where)
     for place, group in enumerate(recipe.groups):
         if group.windows is not None and (group.validate_folds or group.sampler != "uniform"):
             raise BadRecipe(
@@ -372,6 +401,25 @@ def _check_whole(recipe: Recipe, where: str) -> None:
         shared = set(group.validate_folds) & set(group.folds or ())
         if shared:
             raise BadRecipe(f"{where}: groups.{place} trains and validates on {sorted(shared)}")
+
+
+def _check_task(recipe: Recipe, name: str, task: TaskRecipe, where: str) -> None:
+    """Refuse options of a task that its head, net or loss cannot have."""
+    here, kind = f"{where}: tasks.{name}", task.kind or name
+    if task.perceiver is not None and task.head != "perceiver":
+        raise BadRecipe(f'{here}.perceiver: only with head = "perceiver"')
+    options = task.perceiver or PerceiverRecipe()
+    if options.width % options.attention_heads:
+        raise BadRecipe(f"{here}.perceiver.width must be a multiple of attention_heads")
+    for need in task.needs:
+        if need not in recipe.tasks or recipe.tasks[need].kind not in (None, need):
+            raise BadRecipe(f"{here}: the intervals of its head need the task {need}")
+    backbone = recipe.backbone
+    levels = len(backbone.decoder) if isinstance(backbone, UNetRecipe) else 0
+    if task.deep_supervision and (kind != "waves" or levels < 2):
+        raise BadRecipe(f"{here}.deep_supervision: only of waves, on a U-Net of several levels")
+    if task.rewrite and (task.reweigh or task.loss == "challenge"):
+        raise BadRecipe(f"{here}.rewrite: not with reweigh or the challenge loss")
 
 
 def _explain(where: str, error: Any) -> str:
@@ -400,6 +448,8 @@ def _known(loc: tuple[int | str, ...]) -> list[str]:
     section = sections.get(outer, Recipe) if len(loc) > 1 else Recipe
     if outer == "groups" and "windows" in loc[:-1]:
         section = WindowsRecipe
+    if outer == "tasks" and "perceiver" in loc[2:-1]:
+        section = PerceiverRecipe
     if dataclasses.is_dataclass(section):
         return [field.name for field in dataclasses.fields(section)]
     return list(section.model_fields)

@@ -254,3 +254,17 @@ def test_the_mean_frame_counts_no_padding() -> None:
     head = JoinedHead(8, 3, 2).eval()
     frames = torch.randn(1, 8, 5)
     assert torch.allclose(_answer(head, frames, 21), _answer(head, frames[..., :3], 30), atol=1e-6)
+
+
+def test_coarser_levels_have_layers_of_their_own_in_training_alone() -> None:
+    head = WavesHead(dense_channels=5, level_channels=(8, 16))
+    maps = torch.randn(2, 5, 200), torch.randn(2, 8, 100), torch.randn(2, 16, 50)
+    taught = Features(maps[2], 8, maps[0], 2, maps[1:])
+    found = head.coarse(taught)
+    assert {step: tuple(made.shape) for step, made in found.items()} == {
+        4: (2, 12, 4, 100), 8: (2, 12, 4, 50),
+    }  # fmt: skip
+    assert head.coarse(Features(maps[2], 8, maps[0], 2)) == {}
+    assert WavesHead(dense_channels=5).coarse(taught) == {}
+    extra = sum(p.numel() for p in head.levels.parameters())
+    assert extra == (8 + 1) * 48 + (16 + 1) * 48

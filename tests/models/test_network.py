@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fascicle.models.blocks import Statistics
-from fascicle.models.network import Network, build_network
+from fascicle.models.network import HeadPlan, Network, build_network
 from fascicle.predict import HEAD_REACH
 from fascicle.record import LEAD_SETS, LEADS
 
@@ -175,6 +175,44 @@ def test_rows_choose_what_each_head_sees(small: Network, inputs: Make) -> None:
     assert set(none) == {"waves", "diagnosis"}
     for task, logits in chosen.items():
         assert torch.allclose(logits, whole[task][rows[task]], atol=1e-5)
+
+
+def test_needed_heads_run_for_rows_that_have_no_labels_of_theirs(inputs: Make) -> None:
+    torch.manual_seed(0)
+    heads = [("d", "perceiver", 3), ("beats", "beats", 5), ("waves", "waves", 4)]
+    options = {"filters": (8, 8, 16), "decoder": (8, 8)}
+    network = build_network("unet", options, heads, 200).eval()
+    assert network.order[-1] == "d"
+    arguments = inputs(4, 200)
+    arguments[2][1], arguments[3][1] = 70, 0.5
+    whole = _run(network, *arguments)
+    rows = {
+        "waves": torch.tensor([False, True, True, False]),
+        "beats": torch.tensor([False, False, False, False]),
+        "d": torch.tensor([True, False, True, False]),
+    }
+    with torch.inference_mode():
+        chosen = network(*arguments, rows)
+    assert set(chosen) == {"waves", "d"}
+    for task, logits in chosen.items():
+        assert torch.allclose(logits, whole[task][rows[task]], atol=1e-5), task
+
+
+def test_coarser_levels_answer_for_the_rows_of_their_task(inputs: Make) -> None:
+    torch.manual_seed(0)
+    options = {"filters": (8, 8, 16), "decoder": (8, 8)}
+    heads = [HeadPlan("waves", "waves", 4, {"deep": True}), HeadPlan("d", "perceiver", 3)]
+    heads.insert(0, HeadPlan("beats", "beats", 5))
+    network = build_network("unet", options, heads, 200)
+    arguments = inputs(3, 200)
+    rows = {
+        "waves": torch.tensor([False, True, False]),
+        "beats": torch.tensor([False, True, True]),
+        "d": torch.tensor([True, False, True]),
+    }
+    assert network(*arguments, rows)["waves@4"].shape == (1, 12, 4, 50)
+    assert set(network(*arguments)) == {"waves", "waves@4", "beats", "d"}
+    assert set(network.eval()(*arguments)) == {"waves", "beats", "d"}
 
 
 def test_weights_are_named_by_trunk_and_task(small: Network) -> None:

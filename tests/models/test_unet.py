@@ -58,6 +58,43 @@ def test_the_default_has_as_many_weights_as_its_shapes_say() -> None:
     assert counted == stem + encoder + deep + skips + up + decoder == 1_295_112
 
 
+def test_the_papers_net_has_its_filters_reductions_and_size() -> None:
+    filters, decoder = (32, 64, 112, 192, 256, 320, 512), (32, 24, 48, 64, 96, 128)
+    torch.manual_seed(0)
+    backbone = UNet(filters=filters, decoder=decoder, stem_kernel=5, deep_blocks=0, stem_stride=1)
+    features = backbone(torch.randn(1, 12, 250), torch.ones(1, 12, dtype=torch.bool))
+    assert features.frames.shape == (1, 512, 4)
+    assert features.dense.shape == (1, 32, 256)
+    assert (features.samples_per_frame, features.dense_samples_per_frame) == (64, 1)
+    assert [level.shape[1:] for level in features.levels] == [
+        (24, 128), (48, 64), (64, 32), (96, 16), (128, 8),
+    ]  # fmt: skip
+    assert backbone.eval()(torch.zeros(1, 12, 9), torch.ones(1, 12, dtype=torch.bool)).levels == ()
+
+    def block(inputs: int, outputs: int) -> int:
+        shortcut = (inputs + 1) * outputs if inputs != outputs else 0
+        return 2 * inputs + 2 * outputs + (5 * inputs + 5 * outputs + 2) * outputs + shortcut
+
+    stem = (24 * 5 + 1) * 32
+    encoder = sum(block(i, o) for i, o in zip((32, *filters[:-1]), filters, strict=True))
+    skips = sum((width + 1) * 8 for width in filters[:-1])
+    up = sum(2 * b * d + d for b, d in zip((*decoder[1:], 512), decoder, strict=True))
+    back = sum(block(width + 8, width) for width in decoder)
+    counted = sum(parameter.numel() for parameter in backbone.parameters())
+    assert counted == stem + encoder + skips + up + back == 4_972_672
+
+
+def test_mish_has_the_same_weights_and_other_features() -> None:
+    torch.manual_seed(0)
+    silu = UNet(filters=(8, 16), decoder=(8,))
+    mish = UNet(filters=(8, 16), decoder=(8,), activation="mish")
+    mish.load_state_dict(silu.state_dict())
+    signal, present = torch.randn(1, 12, 64), torch.ones(1, 12, dtype=torch.bool)
+    assert not torch.allclose(
+        silu.eval()(signal, present).frames, mish.eval()(signal, present).frames
+    )
+
+
 def _take(backbone: UNet, signal: Tensor) -> tuple[Statistics, Tensor]:
     """Return the statistics of the two halves of a record, and their centres."""
     half = signal.shape[-1] // 2
@@ -79,14 +116,18 @@ def _gradient_support(backbone: UNet, samples: int, frame: int) -> tuple[int, in
         dense = backbone(signal, present).dense
     (gradient,) = torch.autograd.grad(dense[0, :, frame].sum(), signal)
     touched = gradient.abs().sum((0, 1)).nonzero()[:, 0]
-    return 2 * frame - int(touched[0]), int(touched[-1]) - 2 * frame
+    sample = frame * backbone.dense_samples_per_frame
+    return sample - int(touched[0]), int(touched[-1]) - sample
 
 
-def test_reach_is_a_true_bound_and_not_a_lavish_one() -> None:
+@pytest.mark.parametrize("stem_stride", [1, 2])
+def test_reach_is_a_true_bound_and_not_a_lavish_one(stem_stride: int) -> None:
     torch.manual_seed(0)
-    backbone = UNet().eval()
+    backbone = UNet(stem_stride=stem_stride).eval()
     backbone.requires_grad_(False)
     frames = (712, 713, 727, 728, 743)  # first, last and middle of a bottleneck frame
+    if stem_stride == 1:
+        frames = (1424, 1425, 1440, 1441, 1455)
     found = [_gradient_support(backbone, 2880, frame) for frame in frames]
     widest = max(max(pair) for pair in found)
     assert widest <= backbone.reach_samples

@@ -5,12 +5,14 @@ Each takes (entry, start, samples, rate_hz, vocabulary); the weight is 0 where n
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from fascicle.data.beat_windows import beat_near, class_of
 from fascicle.data.pack import Entry
-from fascicle.labels import Vocabulary
+from fascicle.labels import Vocabulary, rewrite
 from fascicle.record import BEAT_KINDS, LEADS, WAVE_KINDS, Wave
 
 Target = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -113,6 +115,15 @@ def labels_target(
     assert vocabulary is not None
     target, known = vocabulary.encode(entry.labels)
     return target.astype(np.float32), known.astype(np.float32)
+
+
+def rewritten_target(
+    entry: Entry, start: int, samples: int, rate_hz: float, vocabulary: Vocabulary | None
+) -> Target:
+    """Return what `labels_target` does, with rhythm labels rewritten."""
+    return labels_target(
+        replace(entry, labels=rewrite(entry.labels)), start, samples, rate_hz, vocabulary
+    )
 
 
 def beat_class_target(

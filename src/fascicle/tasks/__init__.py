@@ -21,6 +21,7 @@ from fascicle.data.targets import (
     beat_class_target,
     beats_target,
     labels_target,
+    rewritten_target,
     waves_target,
 )
 from fascicle.errors import BadRequest
@@ -31,6 +32,8 @@ from fascicle.labels import (
     aami_classes,
     challenge_classes,
     challenge_weights,
+    restore_logits,
+    rewritten,
 )
 from fascicle.losses import (
     asymmetric_loss,
@@ -99,6 +102,10 @@ class Task:
         Key of `models.network.HEADS`.
     needs
         Tasks whose logits its head takes.
+    whole
+        Whether its head answers a long record at once, not window by window.
+    taught
+        The classes of the head, where they are others than those of the answer.
     target, loss
         Annotations of a window -> (target, weight); (logits, target, weight) -> scalar.
     kind
@@ -129,6 +136,13 @@ class Task:
     deciding: Callable[[Array], Array] = same
     needs: tuple[str, ...] = ()
     moves_with_lead: bool = False
+    whole: bool = False
+    taught: Vocabulary | None = None
+
+    @property
+    def classes(self) -> Vocabulary:
+        """The classes that the head is taught, in the order of its logits."""
+        return self.taught or self.vocabulary
 
 
 def softmax(logits: Array) -> Array:
@@ -245,6 +259,8 @@ def make_task(
     kind: str | None = None,
     head: str | None = None,
     loss: str | None = None,
+    needs: tuple[str, ...] = (),
+    rewrite: bool = False,
 ) -> Task:
     """Return a task, with this vocabulary where it is the data that gives one.
 
@@ -256,6 +272,10 @@ def make_task(
         Key of `TASKS`; the name itself if None.
     head, loss
         Key of `models.network.HEADS` and of `LOSSES` instead of those of the kind.
+    needs
+        Tasks whose logits the head takes.
+    rewrite
+        Whether the head is taught rewritten rhythm labels; its answers are of the vocabulary.
 
     Raises
     ------
@@ -275,12 +295,21 @@ def make_task(
         return task if name == kind else replace(task, name=name)
     if not vocabulary:
         raise BadRequest(f"the task {name} needs classes: its recipe names no code systems")
+    if rewrite:
+        task = replace(
+            task,
+            taught=rewritten(vocabulary),
+            target=rewritten_target,
+            deciding=partial(restore_logits, vocabulary=vocabulary),
+        )
     return replace(
         task,
         name=name,
         vocabulary=vocabulary,
-        parts=len(vocabulary),
+        parts=len(task.taught or vocabulary),
         head=head or task.head,
+        needs=needs,
+        whole=head == "perceiver",
         loss=LOSSES[loss](vocabulary) if loss else task.loss,
         deciding=challenge_head if head == "challenge" else task.deciding,
         score=partial(score_diagnoses, task=name),
@@ -297,4 +326,4 @@ def is_labelled(reference: Annotated, task: Task) -> bool:
 
 def aim_of(task: Task) -> Aim:
     """Return what a batch needs of the task."""
-    return Aim(task.target, task.vocabulary, task.moves_with_lead)
+    return Aim(task.target, task.classes, task.moves_with_lead)

@@ -252,12 +252,17 @@ def _step(
         weight = batch.weights.get(name)
         mine = torch.zeros(task.parts, device=place.device) if weight is None else totals(weight)
         total = add_up(mine)
-        part = torch.zeros((), device=place.device)
+        part = coarse = torch.zeros((), device=place.device)
+        deep = plan.recipe.tasks[name].deep_supervision
         if weight is not None:
             share = _weighted(normalise(weight, total), state.weights[name])
             part = task.loss(logits[name].float(), batch.targets[name], share)
-            loss = loss + plan.recipe.tasks[name].weight * part
+            if deep:
+                coarse = _coarse_loss(name, task, logits, batch.targets[name], share)
+            loss = loss + plan.recipe.tasks[name].weight * (part + deep * coarse)
         losses[name] = float(add_up(part.detach().clone()))
+        if deep:
+            losses[f"{name}.deep"] = float(add_up(coarse.detach().clone()))
     if loss.requires_grad:
         loss.backward()  # type: ignore[no-untyped-call]
     add_up_gradients(network.parameters())
@@ -270,6 +275,27 @@ def _step(
         )
     optimiser.step()
     return losses
+
+
+def _coarse_loss(
+    name: str, task: Task, logits: Mapping[str, Tensor], target: Tensor, share: Tensor
+) -> Tensor:
+    """Return the mean loss of a task at the coarser levels of its net, with the same masks.
+
+    A frame answers for all its samples, which is to learn their target and weights pooled.
+    """
+    losses = [
+        task.loss(
+            level.float().repeat_interleave(int(key.partition("@")[2]), -1)[
+                ..., : target.shape[-1]
+            ],
+            target,
+            share,
+        )
+        for key, level in logits.items()
+        if key.startswith(f"{name}@")
+    ]
+    return torch.stack(losses).mean()
 
 
 def _dropout_seed(seed: int, step: int, rank: int) -> int:

@@ -220,3 +220,21 @@ def test_what_only_the_data_can_refuse(
     blind = choose({"reweigh": True}, group={"validate_folds": []})
     with pytest.raises(BadRecipe, match="reweigh need a group with validate_folds"):
         train(blind, packs, tmp_path / "blind")
+
+
+@pytest.mark.parametrize("validate_folds", [[], [8, 9]])
+def test_a_threshold_set_by_hand_is_every_classs(
+    choose: Callable[..., Recipe], packs: Path, tmp_path: Path, validate_folds: list[int]
+) -> None:
+    recipe = choose(
+        {"head": "challenge", "loss": "challenge"},
+        backbone=SQUEEZE,
+        decision={"metric": "challenge", "threshold": 0.1},
+        group={"validate_folds": validate_folds},
+        training={"steps": 3, "snapshots": 2},
+    )
+    bundle = train(recipe, packs, tmp_path)
+    assert set(bundle.thresholds["diagnosis"]) == {0.1}
+    assert ("diagnosis" in bundle.temperatures) == bool(validate_folds)
+    epochs = [read_bundle(path) for path in tmp_path.glob("epoch-*")]
+    assert [set(epoch.thresholds["diagnosis"]) for epoch in epochs] == [{0.1}, {0.1}]

@@ -313,6 +313,46 @@ def same(one: Findings, two: Findings) -> None:
     assert np.allclose(numbers(one.to_dict()), numbers(two.to_dict()), rtol=1e-3, atol=1e-3)
 
 
+@pytest.fixture(scope="module")
+def perceiving() -> Model:
+    """Return a model whose diagnoses are a Perceiver's, with beats and waves to measure."""
+    bundle = make_bundle()
+    small = {"latents": 4, "width": 16, "attention_heads": 2, "outputs": 8}
+    tree = bundle.recipe.model_dump(mode="json")
+    tree["tasks"]["diagnosis"] |= {"head": "perceiver", "perceiver": small}
+    blank = replace(bundle, recipe=parse_recipe(tree, "perceiving"))
+    torch.manual_seed(5)
+    network = new_network(blank.recipe, blank.tasks())
+    state = network.state_dict() | {
+        name: weight
+        for name, weight in bundle.weights.items()
+        if not name.startswith("heads.diagnosis.")
+    }
+    return Model(replace(blank, weights=state))
+
+
+def test_a_perceiver_reads_a_long_record_at_once_however_it_is_cut(
+    perceiving: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = synthesize("pvc", seed=4, duration_s=150.0, rate_hz=125.0)
+    prepared = perceiving.prepare(record)
+    network, tasks, bundle = perceiving.network, perceiving.tasks, perceiving.bundle
+    whole = predict(network, tasks, prepared, bundle, 1e5)
+    for chunk_s, piece_s, frames in ((60.0, 60.0, 8192), (13.7, 11.0, 33)):
+        monkeypatch.setattr("fascicle.models.intervals.PIECE_S", piece_s)
+        monkeypatch.setattr("fascicle.models.perceiver.AT_ONCE", frames)
+        cut = predict(network, tasks, prepared, bundle, chunk_s)
+        assert all(np.abs(whole[task] - cut[task]).max() < 1e-4 for task in whole)
+    alone = predict(network, {"diagnosis": tasks["diagnosis"]}, prepared, bundle)
+    assert np.allclose(alone["diagnosis"], whole["diagnosis"], atol=1e-5)
+    later = prepared.signal.copy()
+    later[:, -1250:] *= 3
+    other = predict(network, tasks, replace(prepared, signal=later), bundle)
+    assert not np.allclose(other["diagnosis"], whole["diagnosis"], atol=1e-4)
+    found = assemble(record, assess(record), prepared, whole, bundle, tasks)
+    assert not any("mean over" in warning for warning in found.warnings)
+
+
 def test_a_chunk_shorter_than_the_reach_is_lengthened(model: Model) -> None:
     record = synthesize("sinus", seed=1, duration_s=30.0)
     prepared = model.prepare(record)

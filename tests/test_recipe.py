@@ -246,3 +246,43 @@ def test_a_later_change_wins_and_may_make_a_table(path: Path) -> None:
 def test_changes_that_fit_nowhere_are_refused(path: Path, change: str, said: str) -> None:
     with pytest.raises(BadRecipe, match=said):
         read_recipe(path, [change])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (["tasks.diagnosis.perceiver.latents=8"], 'perceiver: only with head = "perceiver"'),
+        (["tasks.diagnosis.head=perceiver"], "the intervals of its head need the task waves"),
+        (
+            ["tasks.diagnosis.head=perceiver", "tasks.waves.kind=beats"],
+            "the intervals of its head need the task waves",
+        ),
+        (
+            ["tasks.diagnosis.head=perceiver", "tasks.diagnosis.perceiver.width=30"],
+            "width must be a multiple of attention_heads",
+        ),
+        (
+            ["tasks.diagnosis.head=perceiver", "tasks.diagnosis.perceiver.depth=3"],
+            "unknown key tasks.diagnosis.perceiver.depth; known here: latents, width",
+        ),
+        (["tasks.beats.deep_supervision=1.0"], "deep_supervision: only of waves"),
+        (["tasks.waves.deep_supervision=1.0"], "on a U-Net of several levels"),
+        (["tasks.waves.deep_supervision=-1.0"], "tasks.waves.deep_supervision"),
+        (["tasks.diagnosis.rewrite=true", "tasks.diagnosis.reweigh=true"], "not with reweigh"),
+        (["backbone.stem_stride=4"], "backbone.stem_stride"),
+        (["backbone.activation=relu"], "backbone.activation"),
+    ],
+)
+def test_what_a_head_or_net_cannot_have_is_refused(
+    path: Path, changes: list[str], said: str
+) -> None:
+    with pytest.raises(BadRecipe, match=said):
+        read_recipe(path, changes)
+
+
+def test_a_perceiver_without_intervals_needs_no_other_task(path: Path) -> None:
+    head = ["tasks.diagnosis.head=perceiver", "tasks.diagnosis.perceiver.intervals=false"]
+    assert read_recipe(path, head).tasks["diagnosis"].needs == ()
+    every = read_recipe(path, [head[0], "tasks.waves.weight=1.0"]).tasks
+    assert every["diagnosis"].needs == ("waves", "beats")
+    assert every["waves"].needs == ()

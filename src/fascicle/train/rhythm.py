@@ -127,7 +127,7 @@ def check_teachable(bundle: Bundle) -> None:
 def _of_record(model: Model, item: Item, seed: int) -> list[Example]:
     record = SOURCES[item.key.partition("/")[0]].load(item)
     prepared = model.prepare(record, assess(record))
-    times, kinds = _scored_beats(record)
+    times, kinds = scored_beats(record)
     if len(times) < LEAST:
         raise BadData(f"{item.key}: {LEAST} beats or more expected, found {len(times)}")
     features = features_of(model, prepared, times)
@@ -139,7 +139,7 @@ def _of_record(model: Model, item: Item, seed: int) -> list[Example]:
     return found
 
 
-def _scored_beats(record: Record) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+def scored_beats(record: Record) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Return times and kinds of the beats outside ventricular flutter, where MIT-BIH has none."""
     spans = [(r.start_s, r.end_s) for r in record.rhythms if r.kind == WITHOUT_BEATS]
     beats = [b for b in record.beats if not any(a <= b.time_s < z for a, z in spans)]

@@ -186,7 +186,13 @@ def predict(
     Perceiver answers once, from the frames and intervals of the whole record.
     Where the bundle has a second stage for beats, and waves are asked for too, the kinds of the
     beats are those that it and the net agree on.
+
+    Raises
+    ------
+    BadRequest
+        If a task is asked of windows around known beats: nobody knows them here.
     """
+    _check_resolution(tasks)
     found = _logits(network, tasks, prepared, bundle.recipe, chunk_s)
     made = _activated(found, tasks, bundle)
     second = bundle.rhythm()
@@ -215,10 +221,19 @@ def predict_many(
     network: Network, tasks: Mapping[str, Task], records: Sequence[Prepared], bundle: Bundle
 ) -> list[dict[str, Array]]:
     """Return what `predict` gives for each record; a net of fixed windows sees many at once."""
+    _check_resolution(tasks)
     if not network.windowed or not records:
         return [predict(network, tasks, prepared, bundle) for prepared in records]
     found = _window_logits(network, tasks, records, bundle.recipe.window)
     return [_activated(logits, tasks, bundle) for logits in found]
+
+
+def _check_resolution(tasks: Mapping[str, Task]) -> None:
+    asked = [name for name, task in tasks.items() if task.resolution == "window"]
+    if asked:
+        raise BadRequest(
+            f"{', '.join(asked)}: asked of windows around known beats, not of whole records"
+        )
 
 
 def _activated(

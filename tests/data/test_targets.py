@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fascicle.data.pack import Entry
-from fascicle.data.targets import BUMP_S, beats_target, labels_target, waves_target
+from fascicle.data.targets import (
+    BUMP_S,
+    beat_class_target,
+    beats_target,
+    labels_target,
+    waves_target,
+)
 from fascicle.labels import Term, Vocabulary
 from fascicle.record import LEADS, Beat, Wave
 
@@ -211,3 +217,21 @@ def test_labels_are_known_where_their_system_is(
     assert found.dtype == weight.dtype == np.float32
     assert found.tolist() == target
     assert weight.tolist() == known
+
+
+def test_the_beat_in_the_middle_of_the_window_is_the_target(entry: Make) -> None:
+    made = entry(beats=(Beat(1.0, "N", symbol="N"), Beat(2.0, "V", symbol="V")))
+    classes = Vocabulary(tuple(Term("x", name, name) for name in ("normal", "abnormal")))
+    target, weight = beat_class_target(made, 125, 250, 250.0, classes)  # centre at 1.0 s
+    assert target.tolist() == [1, 0]
+    assert weight.tolist() == [1]
+    assert beat_class_target(made, 380, 250, 250.0, classes)[0].tolist() == [0, 1]
+    assert target.dtype == weight.dtype == np.float32
+
+
+def test_a_beat_of_no_class_weighs_nothing(entry: Make) -> None:
+    made = entry(beats=(Beat(1.0, "N", symbol="N"),))
+    classes = Vocabulary(tuple(Term("x", name, name) for name in ("NSVT", "AFIB")))
+    target, weight = beat_class_target(made, 125, 250, 250.0, classes)
+    assert target.tolist() == [0, 0]
+    assert weight.tolist() == [0]

@@ -134,7 +134,7 @@ def side_by_side(workers: Mapping[str, Worker], amount: Amount) -> dict[str, Any
         found: dict[Any, dict[str, Any]] = {}
         for precision, name in turns(workers, reverse=bool(turn % 2)):
             if name is None:
-                asked = {"do": "peak", "size": amount.matrix, "runs": 5, "precision": precision}
+                asked = {"do": "peak", "size": amount.matrix, "runs": 10, "precision": precision}
                 found["peak", precision] = ours.request(asked)
                 continue
             same = {"name": name, "precision": precision}

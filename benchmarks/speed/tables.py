@@ -111,7 +111,7 @@ def sizes(found: Mapping[str, Any], device: str) -> str:
         f"{precision} {shown({k: v / 1e9 for k, v in figure.items()})}"
         for precision, figure in found["peak_per_second"].items()
     )
-    return f"{made}\n\nPeak of `torch.mm` in the same run, {device}, GFLOP/s: {peaks}."
+    return f"{made}\n\nPeak, the best product of large matrices, {device}, GFLOP/s: {peaks}."
 
 
 def scoring(results: Mapping[str, Any]) -> str:

@@ -28,6 +28,7 @@ measuring.limit_threads()
 import nets  # noqa: E402
 import scoring  # noqa: E402
 import tables  # noqa: E402
+import tiny  # noqa: E402
 import torch  # noqa: E402
 
 from fascicle.bundle import read_bundle  # noqa: E402
@@ -60,6 +61,8 @@ def main() -> None:
     about = measuring.describe(["torch", "numpy"], measuring.pin(asked.core), asked.note)
     torch.set_num_threads(1)
     recipe = recipe_of("plain-2", size, 1)
+    if asked.quick:
+        tiny.write_tiny_pack(asked.data or Path(), packs(asked), recipe.preprocessing)
     tests = scoring.open_tests(recipe, asked.data or Path(), packs(asked), asked.quick)
     train_and_score(asked, size, out / f"runs-{size}.jsonl", tests)
     found = {s: read_lines(out / f"runs-{s}.jsonl") for s in ("paper", "small", "quick")}

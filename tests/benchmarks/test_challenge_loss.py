@@ -22,7 +22,7 @@ from fascicle.record import LEAD_SETS
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "benchmarks" / "challenge-loss"
 RECIPE = ROOT / "recipes" / "challenge-loss.toml"
-MODULES = ("measuring", "nets", "questions", "scoring", "tables", "run")
+MODULES = ("measuring", "nets", "questions", "scoring", "tables", "tiny", "run")
 
 
 @pytest.fixture(scope="module")

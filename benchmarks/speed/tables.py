@@ -116,18 +116,18 @@ def sizes(found: Mapping[str, Any], device: str) -> str:
 
 def scoring(results: Mapping[str, Any]) -> str:
     found = results["scoring"]
-    head = ["five official scores, one core, s", "fascicle", "official program", "x faster"]
+    head = ["five official scores, one core, s", "fascicle", "processor"]
+    head += ["official program", "processor", "x faster"]
     body = []
     for what, count in found["records"].items():
         made = found[what]
-        official = made.get("official_wall_s")
-        body.append(
-            [
-                f"{count:,} records x 26 classes, from {what}",
-                shown(made["fascicle_wall_s"], 2),
-                *([shown(official, 1), shown(made["times_faster"])] if official else ["", ""]),
-            ]
-        )
+        cells = [shown(made[f"fascicle_{clock}"], 2) for clock in ("wall_s", "cpu_s")]
+        if "official_wall_s" in made:
+            cells += [shown(made[f"official_{clock}"], 1) for clock in ("wall_s", "cpu_s")]
+            cells.append(shown(made["times_faster"], 1))
+        else:
+            cells += [""] * 3
+        body.append([f"{count:,} records x 26 classes, from {what}", *cells])
     return rows(head, body)
 
 

@@ -107,6 +107,15 @@ def softmax_cross_entropy(
     return (loss * weight[:, 0]).sum()
 
 
+def squared_error(
+    values: Float[Tensor, "batch value"],
+    target: Float[Tensor, "batch value"],
+    weight: Float[Tensor, "batch 1"],
+) -> Float[Tensor, ""]:
+    """Return the weighted square of the distance, summed over the values of a row."""
+    return ((values - target).square() * weight).sum()
+
+
 def challenge_score(
     probability: Float[Tensor, "batch class"],
     target: Float[Tensor, "batch class"],

@@ -219,9 +219,10 @@ class WindowsRecipe(Section):
     """Windows around known beats instead of any windows (the parameter-sharing paper).
 
     `classes` are the beats' classes and in which proportions they are drawn: "normal" and
-    "abnormal", or NSVT, SVTA, AFIB, AFL and "other". `train`, `validation` and `test` are shares of
-    each record, of its time or (`cut` = "class") of its beats of each class in their order;
-    windows of two parts are at least `gap_s` apart. Test windows are never drawn.
+    "abnormal", NSVT, SVTA, AFIB, AFL and "other", or "any" alone. `train`, `validation` and `test`
+    are shares of each record, of its time or (`cut` = "class") of its beats of each class in their
+    order; windows of two parts are at least `gap_s` apart. Test windows are never drawn.
+    `per_class` keeps at most so many training windows of each class of each record.
     """
 
     classes: dict[str, PositiveFloat]
@@ -230,6 +231,7 @@ class WindowsRecipe(Section):
     validation: tuple[Share, Share] | None = None
     test: tuple[Share, Share] | None = None
     gap_s: PositiveFloat = 5.0
+    per_class: Positive | None = None
 
     @property
     def spans(self) -> dict[str, tuple[float, float]]:

@@ -17,6 +17,7 @@ from fascicle.data.beat_windows import (
     beat_near,
     check_classes,
     class_of,
+    few,
     find_windows,
     mixed,
     part_by_class,
@@ -173,3 +174,24 @@ def test_a_mixture_has_the_shares_and_every_window() -> None:
     alike = mixed(windows, (1.0, 1.0, 1.0))  # a class without a window is left out
     assert np.bincount(alike.label).tolist() == [100, 100]
     assert len(mixed(windows_at([]), (1.0, 1.0))) == 0
+
+
+def test_any_alone_is_every_beat(entry: Make) -> None:
+    made = entry(beats=(Beat(2.0, "N"), Beat(4.0, "V", symbol="V")))  # a symbol is not needed
+    assert find_windows([made], 250.0, 250, ("any",)).label.tolist() == [0, 0]
+    with pytest.raises(BadRequest, match="or any alone; found any, other"):
+        check_classes(("any", "other"))
+
+
+def test_few_windows_of_each_class_of_each_record() -> None:
+    parts = [windows_at([float(t) for t in range(20)], [0] * 17 + [1] * 3, entry=k) for k in (0, 1)]
+    windows = BeatWindows(
+        *(np.concatenate([getattr(p, n) for p in parts]) for n in BeatWindows.__slots__)
+    )
+    drawn = few(windows, 4, np.random.default_rng(1))
+    for k in (0, 1):
+        assert np.bincount(drawn.label[drawn.entry == k]).tolist() == [4, 3]
+    again = few(windows, 4, np.random.default_rng(2))
+    assert drawn.places() != again.places()
+    assert few(windows, 99, np.random.default_rng(1)).places() == windows.places()
+    assert len(few(windows_at([]), 4, np.random.default_rng(1))) == 0

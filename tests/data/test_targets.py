@@ -17,6 +17,7 @@ from fascicle.data.targets import (
     beat_class_target,
     beats_target,
     labels_target,
+    timing_target,
     waves_target,
 )
 from fascicle.labels import Term, Vocabulary
@@ -235,3 +236,24 @@ def test_a_beat_of_no_class_weighs_nothing(entry: Make) -> None:
     target, weight = beat_class_target(made, 125, 250, 250.0, classes)
     assert target.tolist() == [0, 0]
     assert weight.tolist() == [0]
+
+
+def test_timing_is_how_early_this_beat_and_the_next_one_come(entry: Make) -> None:
+    times = [*range(10), 9.6, 11.0, *range(12, 20)]  # at 9.6 s a beat that is 0.4 s early
+    made = entry(beats=tuple(Beat(float(t), "N") for t in times))
+    target, weight = timing_target(made, round(9.6 * 250) - 125, 250, 250.0, None)
+    np.testing.assert_allclose(target, [-0.4, 0.4], atol=1e-6)
+    assert weight.tolist() == [1]
+    assert timing_target(made, 4 * 250 - 125, 250, 250.0, None)[0].tolist() == [0, 0]
+    far = entry(beats=tuple(Beat(float(t), "N") for t in [*range(9), 20, 21, 22]))
+    assert timing_target(far, 20 * 250 - 125, 250, 250.0, None)[0].tolist() == [1, 0]  # clipped
+
+
+@pytest.mark.parametrize("time_s", [1.0, 3.0])
+def test_first_and_last_beats_have_no_timing(entry: Make, time_s: float) -> None:
+    made = entry(beats=tuple(Beat(float(t), "N") for t in (1, 2, 3)))
+    target, weight = timing_target(made, round(time_s * 250) - 125, 250, 250.0, None)
+    assert target.tolist() == [0, 0]
+    assert weight.tolist() == [0]
+    alone = entry(beats=(Beat(1.0, "N"),))
+    assert timing_target(alone, 125, 250, 250.0, None)[1].tolist() == [0]

@@ -105,3 +105,13 @@ def test_recalls_are_per_class() -> None:
     labels = np.array([0, 0, 0, 0, 1, -1])
     found = array(*[[0.9, 0.1, 0.0]] * 3, [0.1, 0.9, 0.0], [0.2, 0.8, 0.0], [1.0, 0.0, 0.0])
     np.testing.assert_allclose(recalls(labels, found), [0.75, 1.0, np.nan])
+
+
+def test_timing_answers_with_numbers_and_learns_by_squares() -> None:
+    task = make_task("timing")
+    values, target = torch.tensor([[0.5, 0.0], [9.0, 9.0]]), torch.tensor([[0.1, -0.3], [0.0, 0.0]])
+    weight = torch.tensor([[1.0], [0.0]])
+    assert float(task.loss(values, target, weight)) == pytest.approx(0.16 + 0.09)
+    found = array([0.5, -0.5])
+    assert task.activate(found) is found
+    assert len(task.vocabulary) == 2

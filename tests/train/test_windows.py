@@ -33,8 +33,9 @@ QUIET = {"gain": 1.0, "baseline_mv": 0.0, "noise_mv": 0.0, "lead_set": 0.0, "lea
 
 
 def load(item: Item) -> Record:
-    """Return a minute of beats each second; every third is wide, and the last half is AFIB."""
+    """Return a minute of beats; every third is wide and early, and the last half is AFIB."""
     times = np.arange(1.0, 59.0)
+    times[::3] -= 0.2
     clock = np.arange(60 * 250) / 250
     signal = np.zeros((1, len(clock)), dtype=np.float32)
     for place, time_s in enumerate(times):
@@ -211,3 +212,36 @@ def test_a_training_learns_wide_beats_and_its_bundle_refuses_records(
     record = load(Item("mitdb/3", Path("3"), "mitdb/3", 0))
     with pytest.raises(BadRequest, match="beat_1, beat_2: asked of windows around known beats"):
         Model(bundle).analyze(record)
+
+
+def test_a_timing_task_shares_the_trunk_and_does_not_answer(data: Path, tmp_path: Path) -> None:
+    every = {"classes": {"any": 1}, "train": [0, 0.5]}
+    made = recipe(
+        tasks={"beat": {"kind": "anomaly"}, "timing": {"kind": "timing", "weight": 2.0}},
+        groups=[group(), group(tasks=["timing"], windows=every)],
+    )
+    _, held = open_groups(made, data, tmp_path / "packs")
+    tasks = {name: make_task(name, kind=task.kind) for name, task in made.tasks.items()}
+    network = new_network(made, tasks).eval()
+    batches = cut_windows(held[0], made.window)
+    classes, found = answer_windows(network, tasks, batches)
+    assert classes == ("normal", "abnormal")
+    np.testing.assert_array_equal(
+        found, answer_windows(network, {"beat": tasks["beat"]}, batches)[1]
+    )
+    assert watch_windows(network, {"timing": tasks["timing"]}, held, made.window) == {}
+    train_recipe(made, data, tmp_path / "packs", tmp_path / "out", device="cpu")
+    lines = (tmp_path / "out" / "log.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["timing"] < json.loads(lines[0])["timing"]
+
+
+def test_few_labels_are_drawn_by_the_seed(data: Path, tmp_path: Path) -> None:
+    windows = {**group()["windows"], "per_class": 2}
+    drawn = []
+    for seed in (1, 1, 2):
+        made = recipe(groups=[group(windows=windows)], seed=seed)
+        (train,), _ = open_groups(made, data, tmp_path / "packs")
+        drawn.append(train.windows)
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert drawn[0] is not None
+    assert len(drawn[0]) == 2 * 2 * 2  # classes, records, windows of each

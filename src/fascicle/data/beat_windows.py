@@ -2,7 +2,7 @@
 
 Classes are names: "normal" and "abnormal" go by the beat's own symbol (normal is "N" and nothing
 else), NSVT, SVTA, AFIB and AFL by the rhythm at the beat, and "other" is any beat that has none of
-the classes beside it. Used by the parameter-sharing paper's two problems on MIT-BIH.
+the classes beside it; "any" alone is every beat. For the parameter-sharing paper's two problems.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from fascicle.errors import BadData, BadRequest
 ANOMALY = ("normal", "abnormal")
 ARRHYTHMIAS = ("NSVT", "SVTA", "AFIB", "AFL")
 OTHER = "other"
+ANY = "any"
 SUSTAINED_S = 30.0
 """A run of ventricular tachycardia from this length on is no NSVT."""
 
@@ -68,6 +69,8 @@ def class_of(entry: Entry, place: int, names: Sequence[str]) -> int:
     BadData
         If "normal" or "abnormal" is asked of a beat without its annotator's symbol.
     """
+    if ANY in names:
+        return 0
     beat = entry.beats[place]
     if "abnormal" in names:
         if not beat.symbol:
@@ -92,11 +95,14 @@ def arrhythmia_at(entry: Entry, time_s: float) -> str:
 
 def check_classes(names: Sequence[str]) -> None:
     """Refuse names that are no classes of beats, or do not go together (BadRequest)."""
+    if tuple(names) == (ANY,):
+        return
     anomaly, rhythm = set(names) <= set(ANOMALY), set(names) <= {*ARRHYTHMIAS, OTHER}
     if len(set(names)) < 2 or not (anomaly or rhythm):
         raise BadRequest(
             f"classes of beats are {' and '.join(ANOMALY)}, or two and more of "
-            f"{', '.join((*ARRHYTHMIAS, OTHER))}; found {', '.join(names) or 'none'}"
+            f"{', '.join((*ARRHYTHMIAS, OTHER))}, or {ANY} alone; found "
+            f"{', '.join(names) or 'none'}"
         )
 
 
@@ -182,6 +188,15 @@ def _distance(clock: NDArray[np.float64], others: NDArray[np.float64]) -> NDArra
     after = np.searchsorted(fenced, clock)
     nearest: NDArray[np.float64] = np.minimum(clock - fenced[after - 1], fenced[after] - clock)
     return nearest
+
+
+def few(windows: BeatWindows, per_class: int, rng: np.random.Generator) -> BeatWindows:
+    """Return at most so many windows of each class of each record, in their order."""
+    order = rng.permutation(len(windows))
+    groups = np.stack([windows.entry[order], windows.label[order]], axis=1)
+    _, kind = np.unique(groups, axis=0, return_inverse=True)
+    kept = [order[kind == k][:per_class] for k in range(kind.max(initial=-1) + 1)]
+    return windows.take(np.sort(np.concatenate([np.zeros(0, dtype=np.int64), *kept])))
 
 
 def mixed(windows: BeatWindows, shares: Sequence[float]) -> BeatWindows:

@@ -142,6 +142,24 @@ def beat_class_target(
     return target, weight
 
 
+def timing_target(
+    entry: Entry, start: int, samples: int, rate_hz: float, _: Vocabulary | None
+) -> Target:
+    """Return (2,), how early the beat in the middle and the next one come, and one weight (1,).
+
+    The intervals to the beat before and after, over the median of the 16 around, less 1, within
+    -1 and 1. A record's first and last beats have weight 0. Needs the beats' times alone.
+    """
+    place = beat_near(entry, (start + samples // 2) / rate_hz)
+    times = [beat.time_s for beat in entry.beats[max(place - 8, 0) : place + 9]]
+    here = min(place, 8)
+    if here == 0 or here == len(times) - 1:
+        return np.zeros(2, dtype=np.float32), np.zeros(1, dtype=np.float32)
+    intervals = np.diff(times)
+    relative = intervals[here - 1 : here + 1] / max(float(np.median(intervals)), 1e-3) - 1
+    return np.clip(relative, -1, 1).astype(np.float32), np.ones(1, dtype=np.float32)
+
+
 def _span(low_s: float, high_s: float, start: int, samples: int, rate_hz: float) -> slice:
     """Return the samples of the window from low_s to high_s, both included."""
     low = int(np.ceil(low_s * rate_hz - 1e-6)) - start

@@ -22,6 +22,7 @@ from fascicle.data.targets import (
     beats_target,
     labels_target,
     rewritten_target,
+    timing_target,
     waves_target,
 )
 from fascicle.errors import BadRequest
@@ -43,6 +44,7 @@ from fascicle.losses import (
     cross_entropy,
     focal_loss,
     softmax_cross_entropy,
+    squared_error,
 )
 from fascicle.tasks.scores import (
     Annotated,
@@ -55,8 +57,10 @@ from fascicle.tasks.scores import (
 )
 from fascicle.tasks.windows import (
     anomaly_classes,
+    as_is,
     class_softmax,
     no_score,
+    timing_values,
 )
 
 __all__ = [
@@ -219,6 +223,15 @@ ANOMALY = Task(
     parts=1,
 )
 ARRHYTHMIA = replace(ANOMALY, name="arrhythmia", kind="arrhythmia", vocabulary=Vocabulary(()))
+TIMING = replace(
+    ANOMALY,
+    name="timing",
+    kind="timing",
+    vocabulary=timing_values(),
+    target=timing_target,
+    loss=squared_error,
+    activate=as_is,
+)
 LossOfClasses = Callable[[Vocabulary], Callable[[Tensor, Tensor, Tensor], Tensor]]
 LOSSES: Mapping[str, LossOfClasses] = MappingProxyType(
     {
@@ -248,7 +261,7 @@ def rewards_of(vocabulary: Vocabulary) -> Tensor:
 
 
 TASKS: Mapping[str, Task] = MappingProxyType(
-    {task.name: task for task in (WAVES, BEATS, DIAGNOSIS, ANOMALY, ARRHYTHMIA)}
+    {task.name: task for task in (WAVES, BEATS, DIAGNOSIS, ANOMALY, ARRHYTHMIA, TIMING)}
 )
 
 

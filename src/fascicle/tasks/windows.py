@@ -43,6 +43,16 @@ def arrhythmia_classes(chosen: Sequence[str]) -> Vocabulary:
     return Vocabulary(tuple(Term(SYSTEM, n, n) for n in (*names, *[OTHER][: len(names) == 1])))
 
 
+def timing_values() -> Vocabulary:
+    """Return what the timing task answers with: two numbers, no classes."""
+    return Vocabulary(tuple(Term(SYSTEM, n, f"interval {n} the beat") for n in ("before", "after")))
+
+
+def as_is(values: Array) -> Array:
+    """Return the numbers that a head gives."""
+    return values
+
+
 def class_softmax(logits: Array) -> Array:
     """Return the softmax over the classes of (..., class)."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.float32)

@@ -13,6 +13,7 @@ from fascicle.data.batch import Batch, Group, Row, make_batch
 from fascicle.data.beat_windows import (
     beat_near,
     class_of,
+    few,
     find_windows,
     mixed,
     part_by_class,
@@ -47,6 +48,9 @@ def beat_groups(group: Group, settings: WindowsRecipe, recipe: Recipe) -> dict[s
         if not (parts["train"].label == label).any():
             names = ", ".join(entry.name for entry in group.entries)
             raise BadRecipe(f"group {group.source}: no window of {name} to train on in {names}")
+    if settings.per_class is not None:
+        rng = np.random.default_rng((recipe.seed, settings.per_class))
+        parts["train"] = few(parts["train"], settings.per_class, rng)
     parts["train"] = mixed(parts["train"], tuple(classes.values()))
     return {part: replace(group, windows=found.places()) for part, found in parts.items()}
 
@@ -63,7 +67,8 @@ def cut_windows(group: Group, samples: int) -> list[Batch]:
 def answer_windows(
     network: Network, tasks: Mapping[str, Task], batches: Sequence[Batch]
 ) -> tuple[tuple[str, ...], Array]:
-    """Return the classes and the joint probabilities (window, class) of these heads."""
+    """Return the classes and the joint probabilities (window, class) of the heads of classes."""
+    tasks = {name: task for name, task in tasks.items() if task.kind != "timing"}
     parts: dict[str, list[Array]] = {name: [] for name in tasks}
     for batch in batches:
         logits = network(batch.signal, batch.present, batch.valid, batch.covariates)
@@ -89,7 +94,7 @@ def watch_windows(
 ) -> dict[str, float]:
     """Return the recall of each class over the groups' windows, and their mean, of all heads."""
     batches = [batch for group in groups for batch in cut_windows(group, samples)]
-    if not batches:
+    if not batches or all(task.kind == "timing" for task in tasks.values()):
         return {}
     classes, probabilities = answer_windows(network, tasks, batches)
     labels = np.concatenate([labels_of(group, samples, classes) for group in groups])

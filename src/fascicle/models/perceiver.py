@@ -8,8 +8,8 @@ the number of frames.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -115,12 +115,12 @@ class PerceiverHead(nn.Module):
             spread = interval_frames(
                 needed["waves"], needed["beats"], present, valid, self.rate_hz, step, count
             )
-        spans = [slice(first, first + AT_ONCE) for first in range(0, count, AT_ONCE)]
-        seen = [self.cross.see(self._read(features, spread, known, span)) for span in spans]
-        keys, values = zip(*seen, strict=True)
-        first = torch.arange(count, device=valid.device) * step
-        inside = (first < valid.unsqueeze(1))[:, None, None]
-        return self._latents_of(torch.cat(keys, dim=2), torch.cat(values, dim=2), inside)
+        inside = torch.arange(count, device=valid.device) * step < valid.unsqueeze(1)
+        seen = [
+            self.cross.see(self._read(features, spread, known, span), inside[:, span])
+            for span in (slice(first, first + AT_ONCE) for first in range(0, count, AT_ONCE))
+        ]
+        return self._latents_of(seen, len(known))
 
     def _read(
         self, features: Features, intervals: Tensor | None, known: Tensor, span: slice
@@ -137,12 +137,12 @@ class PerceiverHead(nn.Module):
         read: Tensor = self.read(torch.cat(parts, dim=-1))
         return read
 
-    def _latents_of(self, key: Tensor, value: Tensor, inside: Tensor) -> Tensor:
-        """Return the outputs of latents that read frames with these keys and values."""
-        latents = self.latents.expand(len(key), -1, -1)
+    def _latents_of(self, frames: Sequence[Seen], batch: int) -> Tensor:
+        """Return the outputs of latents that have read these frames."""
+        latents = self.latents.expand(batch, -1, -1)
         for _ in range(self.iterations):
-            latents = self.digest(self.cross(latents, key, value, inside))
-            latents = self.think(self.among(latents, *self.among.see(latents), None))
+            latents = self.digest(self.cross(latents, frames))
+            latents = self.think(self.among(latents, [self.among.see(latents)]))
         embedded: Tensor = self.embed(self.last(latents).mean(1))
         return embedded
 
@@ -152,6 +152,14 @@ def positions(time_s: Tensor, bands: int) -> Tensor:
     turns = time_s[:, None] * SLOWEST_HZ * 2.0 ** torch.arange(bands)
     angle = 2 * torch.pi * (turns % 1)
     return torch.cat([angle.sin(), angle.cos()], dim=-1)
+
+
+class Seen(NamedTuple):
+    """Keys and values (batch, head, item, part) of items; which are there (batch, 1, 1, item)."""
+
+    key: Tensor
+    value: Tensor
+    there: Tensor | None
 
 
 class Attention(nn.Module):
@@ -169,26 +177,49 @@ class Attention(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def see(
-        self, seen: Float[Tensor, "batch item width"]
-    ) -> tuple[Float[Tensor, "batch head item part"], Float[Tensor, "batch head item part"]]:
+        self,
+        seen: Float[Tensor, "batch item width"],
+        there: Bool[Tensor, "batch item"] | None = None,
+    ) -> Seen:
         """Return keys and values of what is looked at."""
         normed = self.norm_seen(seen)
-        return self._parted(self.key(normed)), self._parted(self.value(normed))
+        mask = None if there is None else there[:, None, None]
+        return Seen(self._parted(self.key(normed)), self._parted(self.value(normed)), mask)
 
     def forward(
-        self,
-        asking: Float[Tensor, "batch query width"],
-        key: Float[Tensor, "batch head item part"],
-        value: Float[Tensor, "batch head item part"],
-        mask: Bool[Tensor, "batch 1 1 item"] | None,
+        self, asking: Float[Tensor, "batch query width"], pieces: Sequence[Seen]
     ) -> Float[Tensor, "batch query width"]:
-        """Return what asks, with what it found among the items of the mask added."""
+        """Return what asks, with what it found among the items of all pieces added."""
         query = self._parted(self.query(self.norm_query(asking)))
-        found = functional.scaled_dot_product_attention(query, key, value, mask)
+        if len(pieces) == 1:
+            found = functional.scaled_dot_product_attention(query, *pieces[0])
+        else:
+            found = _in_pieces(query, pieces)
         return torch.add(asking, self.dropout(self.out(found.transpose(1, 2).flatten(2))))
 
     def _parted(self, x: Tensor) -> Tensor:
         return x.reshape(len(x), x.shape[1], self.heads, -1).transpose(1, 2)
+
+
+def _in_pieces(query: Tensor, pieces: Sequence[Seen]) -> Tensor:
+    """Return attention over all pieces, of which one is looked at at a time (Milakov 2018).
+
+    The largest score so far, the sum of the powers and their weighted sum are carried on; the
+    first item must be there.
+    """
+    query = query / math.sqrt(query.shape[-1])
+    top = query.new_full((*query.shape[:-1], 1), -torch.inf)
+    total, found = torch.zeros_like(top), torch.zeros_like(query)
+    for key, value, there in pieces:
+        scores = query @ key.transpose(-1, -2)
+        if there is not None:
+            scores = scores.masked_fill(~there, -torch.inf)
+        higher = torch.maximum(top, scores.amax(-1, keepdim=True))
+        shrink, powers = torch.exp(top - higher), torch.exp(scores - higher)
+        total = total * shrink + powers.sum(-1, keepdim=True)
+        found = found * shrink + powers @ value
+        top = higher
+    return found / total
 
 
 class Transition(nn.Module):

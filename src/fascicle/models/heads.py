@@ -221,6 +221,13 @@ class JoinedHead(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.out = nn.ModuleList(nn.Linear(width, classes) for _ in range(outputs))
 
+    @torch.no_grad()
+    def start_at(self, shares: Tensor) -> None:
+        """Let every output begin at these shares (class,), between 0 and 1, whatever it sees."""
+        for out in self.out:
+            nn.init.zeros_(out.weight)
+            out.bias.copy_(torch.logit(shares))
+
     def forward(
         self,
         features: Features,

@@ -32,6 +32,7 @@ from fascicle.labels import (
     select,
     superclasses,
 )
+from fascicle.models.heads import JoinedHead
 from fascicle.models.network import Network
 from fascicle.recipe import GroupRecipe, Recipe, TaskRecipe, parse_recipe
 from fascicle.tasks import TASKS, Task, aim_of
@@ -130,6 +131,11 @@ def train_recipe(
 
         torch.manual_seed(recipe.seed)
         network = new_network(recipe, tasks)
+        for name, settings in recipe.tasks.items():
+            if settings.prior:
+                head = network.heads[name]
+                assert isinstance(head, JoinedHead)
+                head.start_at(shares_of(tasks[name], groups))
         if start is not None:
             hand_down(network, widened(start.net_weights), recipe.training.fresh)
         weights = train(network, plan, monitor, weakness, resume=resume, progress=progress).cpu()
@@ -246,6 +252,15 @@ def _positives(group: Group, vocabularies: Sequence[Vocabulary]) -> NDArray[np.b
         for vocabulary in vocabularies
     ]
     return np.concatenate(every, axis=1)
+
+
+def shares_of(task: Task, groups: Sequence[Group]) -> Tensor:
+    """Return the share of each class, (class,), among the training records that know of it."""
+    entries = [entry for group in groups if task.name in group.tasks for entry in group.entries]
+    labels, known = zip(*(task.vocabulary.encode(e.labels) for e in entries), strict=True)
+    positives = (np.stack(labels) * np.stack(known)).sum(axis=0)
+    # never 0 or 1: half a record is added to either side
+    return torch.from_numpy((positives + 0.5) / (np.sum(known, axis=0) + 1.0))
 
 
 def find_vocabularies(recipe: Recipe, groups: Sequence[Group]) -> dict[str, Vocabulary]:

@@ -29,8 +29,8 @@ class Net:
     Parameters
     ----------
     ways
-        "class" and "global": its last weights, one threshold per class or for all; "mean" and
-        "majority": its epochs.
+        "class" and "global": its last weights, one threshold per class or for all; "first": the
+        same, but its head for BCE decides; "mean" and "majority": its epochs.
     share
         Of the steps that it has.
     start
@@ -65,7 +65,7 @@ def _every() -> dict[str, Net]:
     all_folds = (ALL_FOLDS, "groups.0.validate_folds=[]", "decision.threshold=0.1")
     nets = {HALF: Net((_leads("12"), *WITHOUT_EPOCHS), ways=(), share=0.5)}
     for s in SETS[::-1]:
-        ways = ("class", "global", "mean", "majority")
+        ways = ("class", "global", "mean", "majority", "first")
         nets[f"plain-{s}"] = Net((_leads(s),), ways, tested=(s,))
         mixed = (_leads(s), "training.mixup=0.15", *WITHOUT_EPOCHS)
         nets[f"mixup15-{s}"] = Net(mixed, tested=(s,))
@@ -77,6 +77,7 @@ def _every() -> dict[str, Net]:
         **nets,
         "masked": Net(masks, tested=SETS),
         "bce-2": Net((*bce, *WITHOUT_EPOCHS)),
+        "no-prior-2": Net(("tasks.diagnosis.prior=false", *WITHOUT_EPOCHS), ("class", "global")),
         "mixup30-2": Net(("training.mixup=0.3", *WITHOUT_EPOCHS), ("class", "global")),
         "weighted-2": Net(("tasks.diagnosis.reweigh=true", *WITHOUT_EPOCHS)),
         "all-data-2": Net(all_folds, ("majority",)),
@@ -89,7 +90,7 @@ SIZES: Mapping[str, Size] = MappingProxyType(
     {
         "paper": Size(1920, ()),
         "small": Size(
-            1000,
+            800,
             (
                 "preprocessing.rate_hz=100.0",
                 "backbone.width=8",

@@ -83,6 +83,8 @@ def answer(folder: Path, net: Net, tests: Sequence[Test], held: Group) -> dict[s
         bundles = {"class": [own], "mean": epochs, "majority": epochs}
         if "global" in ways:
             bundles["global"] = [_calibrated(last, validation, "global")]
+        if "first" in ways:
+            bundles["first"] = [_calibrated(swapped(last), validation, "class")]
         if len(lead_sets) > 1:
             bundles["bundle"] = [last]
         chosen = [way for way in bundles if way in (*ways, "bundle") and bundles[way]]
@@ -102,6 +104,16 @@ def _calibrated(bundle: Bundle, held: Group, scope: str) -> Bundle:
     recipe = bundle.recipe.model_copy(update={"decision": decision})
     blank = replace(bundle, recipe=recipe, temperatures={}, thresholds={})
     return calibrate(blank, blank.network(), [held])
+
+
+def swapped(bundle: Bundle) -> Bundle:
+    """Return the same net with its two heads exchanged: the one that BCE taught decides."""
+    other = {f"heads.{TASK}.out.{mine}.": f"heads.{TASK}.out.{1 - mine}." for mine in (0, 1)}
+    weights = {
+        next((other[o] + name.removeprefix(o) for o in other if name.startswith(o)), name): weight
+        for name, weight in bundle.weights.items()
+    }
+    return replace(bundle, weights=weights)
 
 
 def _probabilities(

@@ -91,7 +91,7 @@ def test_a_command_for_each_net() -> None:
     lines = run.stdout.splitlines()
     assert all(line.startswith("fascicle train recipes/challenge-loss.toml ") for line in lines)
     assert any("--from runs/half-12/bundle.safetensors --data DIR" in line for line in lines)
-    assert len({line.rpartition(" ")[2] for line in lines}) == len(lines) == 21
+    assert len({line.rpartition(" ")[2] for line in lines}) == len(lines) == 22
 
 
 def test_data_are_asked_for() -> None:

@@ -13,11 +13,13 @@ import pytest
 import torch
 
 from fascicle.bundle import Bundle, new_network, read_bundle
+from fascicle.errors import BadBundle
 from fascicle.labels import SNOMED, challenge_classes
 from fascicle.losses import cross_entropy
 from fascicle.predict import predict
 from fascicle.recipe import Recipe, parse_recipe, read_recipe
 from fascicle.tasks import TASKS
+from fascicle.train.added import base_of
 from fascicle.train.held_out import read_entry
 from fascicle.train.loop import _coarse_loss
 from fascicle.train.run import open_groups, train_recipe
@@ -90,6 +92,12 @@ def test_bundles_hold_the_layers_of_coarser_levels_and_answers_ignore_them(
     prepared = read_entry(groups[0].pack, groups[0].entries[0])
     one, two = (predict(b.network(), b.tasks(), prepared, b) for b in (bundle, spoilt))
     assert all(np.array_equal(one[task], two[task]) for task in one)
+
+
+def test_a_perceiver_does_not_learn_a_class_from_few_records(trained: Path) -> None:
+    bundle = read_bundle(trained / "bundle.safetensors")
+    with pytest.raises(BadBundle, match=r"is needed .not as diagnosis, a Perceiver.; the net has"):
+        base_of(bundle)
 
 
 def test_a_frame_of_a_coarser_level_learns_its_samples_pooled() -> None:

@@ -45,9 +45,11 @@ def base_of(bundle: Bundle) -> str:
     if bundle.members:
         raise BadBundle("an ensemble has no one embedding: adapt each member, then join them again")
     tasks = bundle.tasks()
-    of_records = [name for name, task in tasks.items() if task.resolution == "record"]
+    every = [name for name, task in tasks.items() if task.resolution == "record"]
+    of_records = [name for name in every if tasks[name].head in HEADS]
     if not of_records:
-        raise BadBundle(f"a head for whole records is needed; the net has {', '.join(tasks)}")
+        why = f" (not as {', '.join(every)}, a Perceiver)" if every else ""
+        raise BadBundle(f"a head for whole records is needed{why}; the net has {', '.join(tasks)}")
     return ADDED if ADDED in of_records else of_records[0]
 
 

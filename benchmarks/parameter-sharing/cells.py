@@ -1,4 +1,4 @@
-"""What the benchmark trains: cells (problem x scenario x net), rows of a cell, grid, test windows."""
+"""What the benchmark trains: cells (problem, scenario, net), their rows, the grid, test windows."""
 
 from __future__ import annotations
 
@@ -26,15 +26,36 @@ from fascicle.train.windows import beat_groups, cut_windows, labels_of
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes" / "parameter-sharing"
 PAPER = {
-    ("detection", "consistent"): {"cnn1d": (86.27, 91.47), "rnn": (84.39, 89.23), "lstm": (89.51, 94.76)},
-    ("classification", "consistent"): {"cnn1d": (79.43, 83.47), "rnn": (80.25, 84.76), "lstm": (83.84, 87.92)},
-    ("detection", "inconsistent"): {"cnn1d": (83.16, 87.02), "rnn": (81.35, 85.23), "lstm": (85.26, 89.11)},
-    ("classification", "inconsistent"): {"cnn1d": (79.87, 82.43), "rnn": (76.24, 81.29), "lstm": (81.39, 85.01)},
+    ("detection", "consistent"): {
+        "cnn1d": (86.27, 91.47), "rnn": (84.39, 89.23), "lstm": (89.51, 94.76)
+    },
+    ("classification", "consistent"): {
+        "cnn1d": (79.43, 83.47), "rnn": (80.25, 84.76), "lstm": (83.84, 87.92)
+    },
+    ("detection", "inconsistent"): {
+        "cnn1d": (83.16, 87.02), "rnn": (81.35, 85.23), "lstm": (85.26, 89.11)
+    },
+    ("classification", "inconsistent"): {
+        "cnn1d": (79.87, 82.43), "rnn": (76.24, 81.29), "lstm": (81.39, 85.01)
+    },
 }  # fmt: skip
 """Accuracy of (STL, MTL) in the paper's tables I and II."""
 NETS = ("cnn1d", "rnn", "lstm")
 ROWS = ("stl", "matched", "mtl")
+VARIANTS = ("natural", "shared", "timing", "few", "few_timing")
+"""Other rows for detection: STL on beats as they come (12 % abnormal in the consistent half); one
+extractor with the paper's heads; one extractor that also learns how early beats come; and that,
+beside STL, with `FEW` labels a class and patient."""
+NATURAL = "{ normal = 0.88, abnormal = 0.12 }"
+FEW = 4
+LONG = ("long", "long_mtl")
+"""STL and MTL with four times the updates: LSTM, detection, consistent."""
 STEPS = {"cnn1d": 250, "rnn": 400, "lstm": 400}
+FILES = {
+    "stl": "stl", "natural": "stl", "matched": "stl", "mtl": "mtl",
+    "shared": "mtl", "timing": "timing", "few": "stl", "few_timing": "timing",
+    "long": "stl", "long_mtl": "mtl",
+}  # fmt: skip
 GRID = [
     {"training.learning_rate": rate, "backbone.width": width, "backbone.dropout": dropout}
     for rate, width, dropout in itertools.product((3e-3, 1e-2), (16, 32), (0.0, 0.2))
@@ -61,15 +82,21 @@ class Cell:
     def recipe(self, row: str, changes: Iterable[str] = ()) -> Recipe:
         """Return the recipe of a row: the file, this net, and for the second table its records."""
         scenario = "consistent" if self.fold >= 0 else self.scenario
-        path = RECIPES / f"{self.problem}-{scenario}-{'mtl' if row == 'mtl' else 'stl'}.toml"
+        path = RECIPES / f"{self.problem}-{scenario}-{FILES[row]}.toml"
         fold = 5 if self.problem == "detection" else 15  # samples in a step: 25 steps a window
-        steps = STEPS[self.net]
+        steps = STEPS[self.net] * (4 if row in LONG else 1)
         return read_recipe(
             path,
             [
                 f'backbone.name="{self.net}"',
                 *([] if self.net == "cnn1d" else [f"backbone.step={fold}"]),
-                *(f"training.{key}={steps}" for key in ("steps", "checkpoint_steps", "validate_steps")),
+                *(
+                    f"training.{key}={steps}"
+                    for key in ("steps", "checkpoint_steps", "validate_steps")
+                ),
+                *(["backbone.extractors=1"] if row == "shared" else []),
+                *([f"groups.0.windows.classes={NATURAL}"] if row == "natural" else []),
+                *([f"groups.0.windows.per_class={FEW}"] if row.startswith("few") else []),
                 *changes,
             ],
         )
@@ -104,7 +131,9 @@ def matched_width(single: Recipe, shared: Recipe) -> int:
 
 
 def widened(recipe: Recipe, width: int) -> Recipe:
-    return recipe.model_copy(update={"backbone": recipe.backbone.model_copy(update={"width": width})})
+    return recipe.model_copy(
+        update={"backbone": recipe.backbone.model_copy(update={"width": width})}
+    )
 
 
 def parameters(recipe: Recipe) -> int:
@@ -116,7 +145,9 @@ def parameters(recipe: Recipe) -> int:
 def blank_tasks(recipe: Recipe) -> dict:  # type: ignore[type-arg]
     """Return the recipe's tasks; their classes need no data."""
     return {
-        name: make_task(name, arrhythmia_classes(task.classes) if task.classes else None, kind=task.kind)
+        name: make_task(
+            name, arrhythmia_classes(task.classes) if task.classes else None, kind=task.kind
+        )
         for name, task in recipe.tasks.items()
     }
 
@@ -126,17 +157,16 @@ class Data:
 
     def __init__(self, folder: Path, packs: Path) -> None:
         self.folder, self.packs = folder, packs
-        self.open = cache(self._open)
+        self.open, self.pack = cache(self._open), cache(self._pack)
 
-    @cache
-    def pack(self) -> Pack:
+    def _pack(self) -> Pack:
         recipe = Cell("detection", "consistent", "cnn1d").recipe("stl")
         return pack_source("mitdb", self.folder, self.packs, recipe.preprocessing)
 
-    def _open(self, problem: str, scenario: str, fold: int, shared: bool) -> Opened:
+    def _open(self, problem: str, scenario: str, fold: int, row: str, seed: int) -> Opened:
         """Return the data of a row; all nets share them."""
         cell = Cell(problem, scenario, "cnn1d", fold)
-        recipe = cell.recipe("mtl" if shared else "stl", self.records_of(fold))
+        recipe = cell.recipe(row, [*self.records_of(fold), f"seed={seed}"])
         groups, held = open_groups(recipe, self.folder, self.packs)
         find_vocabularies(recipe, groups)  # refuses what cannot be
         single = cell.recipe("stl", self.records_of(fold))
@@ -146,12 +176,20 @@ class Data:
         samples = recipe.window
         return Opened(
             groups,
-            {part: [b for g in found for b in cut_windows(g, samples)] for part, found in parts.items()},
-            {p: np.concatenate([labels_of(g, samples, classes) for g in f]) for p, f in parts.items()},
+            {
+                part: [b for g in found for b in cut_windows(g, samples)]
+                for part, found in parts.items()
+            },
+            {
+                p: np.concatenate([labels_of(g, samples, classes) for g in f])
+                for p, f in parts.items()
+            },
             classes,
         )
 
-    def test_group(self, single: Recipe, scenario: str, fold: int, classes: tuple[str, ...]) -> Group:
+    def test_group(
+        self, single: Recipe, scenario: str, fold: int, classes: tuple[str, ...]
+    ) -> Group:
         """Return at most `TEST_WINDOWS` windows of each class that no training sees."""
         pack, settings = self.pack(), single.groups[0]
         if fold >= 0 or scenario == "inconsistent":
@@ -164,7 +202,9 @@ class Data:
             group = Group(pack, entries, (), 0, leads=single.leads)
             group = beat_groups(group, settings.windows, single)["test"]
         labels, rng = labels_of(group, single.window, classes), np.random.default_rng(0)
-        chosen = [rng.permutation(np.flatnonzero(labels == k))[:TEST_WINDOWS] for k in range(len(classes))]
+        chosen = [
+            rng.permutation(np.flatnonzero(labels == k))[:TEST_WINDOWS] for k in range(len(classes))
+        ]
         kept = np.sort(np.concatenate(chosen))
         return replace(group, windows=tuple(group.windows[place] for place in kept))
 

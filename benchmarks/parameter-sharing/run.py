@@ -12,7 +12,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -22,15 +22,19 @@ import measuring  # noqa: E402
 
 measuring.limit_threads()
 
+import cells  # noqa: E402
+import made  # noqa: E402
 import numpy as np  # noqa: E402
 import tables  # noqa: E402
 import torch  # noqa: E402
 from cells import (  # noqa: E402
     FOLDS,
     GRID,
+    LONG,
     NETS,
     PAPER,
     ROWS,
+    VARIANTS,
     Cell,
     Data,
     blank_tasks,
@@ -42,7 +46,6 @@ from cells import (  # noqa: E402
 )
 
 from fascicle.bundle import new_network  # noqa: E402
-from fascicle.data.sources import SOURCES  # noqa: E402, F401
 from fascicle.recipe import Recipe  # noqa: E402
 from fascicle.tasks import aim_of  # noqa: E402
 from fascicle.tasks.windows import recalls  # noqa: E402
@@ -78,7 +81,9 @@ class Runs:
 def fit(recipe: Recipe, data: Data, cell: Cell, row: str) -> dict:  # type: ignore[type-arg]
     """Train one net with the system's loop; return its recalls in validation and test."""
     began = time.perf_counter()
-    opened = data.open(cell.problem, cell.scenario, cell.fold, row == "mtl")
+    like = {"matched": "stl", "shared": "mtl", "long": "stl", "long_mtl": "mtl"}.get(row, row)
+    seed = recipe.seed if row.startswith("few") else 0  # only few windows are drawn by the seed
+    opened = data.open(cell.problem, cell.scenario, cell.fold, like, seed)
     tasks = blank_tasks(recipe)
     aims = {name: aim_of(task) for name, task in tasks.items()}
     torch.manual_seed(recipe.seed)
@@ -93,7 +98,10 @@ def fit(recipe: Recipe, data: Data, cell: Cell, row: str) -> dict:  # type: igno
         labels = opened.labels[part]
         recall = recalls(labels, found)
         result[part] = {
-            name: [int((labels == k).sum()), None if np.isnan(recall[k]) else round(float(recall[k]), 6)]
+            name: [
+                int((labels == k).sum()),
+                None if np.isnan(recall[k]) else round(float(recall[k]), 6),
+            ]
             for k, name in enumerate(classes)
         }
     return {**result, "seconds": round(time.perf_counter() - began, 2)}
@@ -108,7 +116,9 @@ def chosen(cell: Cell, row: str, runs: Runs, settings: range, tick: Callable[[st
     return int(np.argmax(scores))
 
 
-def compare(cell: Cell, runs: Runs, settings: range, seeds: range, tick: Callable[[str], None]) -> dict:  # type: ignore[type-arg]
+def compare(
+    cell: Cell, runs: Runs, settings: range, seeds: range, tick: Callable[[str], None]
+) -> dict:  # type: ignore[type-arg]
     """Return for each row of a cell its setting and the runs of all seeds."""
     result = {}
     for row in ROWS:
@@ -121,7 +131,25 @@ def compare(cell: Cell, runs: Runs, settings: range, seeds: range, tick: Callabl
     return result
 
 
-def patient_wise(net: str, settings: dict[str, int], runs: Runs, seeds: range, tick: Callable[[str], None]) -> dict:  # type: ignore[type-arg]
+def variants(
+    cell: Cell, found: dict, runs: Runs, seeds: range, tick: Callable[[str], None]
+) -> dict:  # type: ignore[type-arg]
+    """Return the runs of other ways of sharing: the setting of STL, MTL's for long MTL."""
+    result = {"stl": found["stl"]}
+    long = cell.scenario == "consistent" and cell.net == "lstm"
+    for row in VARIANTS + LONG * long:
+        best = found["mtl" if row == "long_mtl" else "stl"]["setting"]
+        made = []
+        for seed in seeds:
+            tick(f"{cell.name} {row}, seed {seed}")
+            made.append(runs.get(cell, row, best, seed))
+        result[row] = {"setting": best, "runs": made}
+    return result
+
+
+def patient_wise(
+    net: str, settings: dict[str, int], runs: Runs, seeds: range, tick: Callable[[str], None]
+) -> dict:  # type: ignore[type-arg]
     """Return for each row the runs of all seeds and folds, with the settings of the six records."""
     result = {}
     for row in ROWS:
@@ -147,40 +175,51 @@ def counter(total: int) -> Callable[[str], None]:
     return tick
 
 
-def jobs() -> Iterator[tuple[str, str, str]]:
-    """Yield (problem, scenario, net), detection first."""
-    for problem, scenario in PAPER:
-        if problem == "detection":
-            yield from ((problem, scenario, net) for net in NETS)
-    for problem, scenario in PAPER:
-        if problem == "classification":
-            yield from ((problem, scenario, net) for net in NETS)
+def jobs(nets: Sequence[str]) -> list[Cell]:
+    """Return the cells of the paper's two tables, detection first."""
+    kinds = sorted(PAPER, key=lambda kind: kind[0] != "detection")
+    return [Cell(problem, scenario, net) for problem, scenario in kinds for net in nets]
+
+
+def run_all(runs: Runs, nets: Sequence[str], settings: range, seeds: range) -> dict:  # type: ignore[type-arg]
+    """Return the figures of everything; what was trained before is not trained again."""
+    found, others, wise = {}, {}, {}
+    each = len(ROWS) * (len(settings) + len(seeds))
+    more = 2 * len(VARIANTS) + len(ROWS)
+    total = len(nets) * (4 * each + more * len(seeds)) + len(LONG) * len(seeds)
+    tick = counter(total)
+    for cell in jobs(nets):
+        found[cell.name] = compare(cell, runs, settings, seeds, tick)
+        if cell.problem == "detection":
+            others[cell.name] = variants(cell, found[cell.name], runs, seeds, tick)
+    for net in nets:
+        six = found[f"classification-consistent-{net}"]
+        best = {row: part["setting"] for row, part in six.items()}
+        wise[net] = patient_wise(net, best, runs, seeds, tick)
+    return tables.results(found, others, wise)
 
 
 def main() -> None:
     parser = measuring.parser(__doc__.splitlines()[0], HERE)
     parser.add_argument("--runs", type=Path, default=Path("runs/parameter-sharing"))
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--tables-only", action="store_true", help="of what has been trained")
     asked = parser.parse_args()
-    if asked.data is None:
-        parser.error("--data is needed")
     torch.set_num_threads(1)
-    core = measuring.pin(asked.core)
-    measuring_started = measuring.describe(("torch", "numpy"), core, asked.note)
-    runs = Runs(asked.runs / "runs.jsonl", Data(asked.data, asked.runs / "packs"))
-    settings, seeds = range(len(GRID)), range(1, asked.seeds + 1)
-    tick = counter(4 * 9 * (len(settings) + len(seeds)) + 9 * len(seeds))
-    cells = {}
-    for problem, scenario, net in jobs():
-        cells[f"{problem}-{scenario}-{net}"] = compare(Cell(problem, scenario, net), runs, settings, seeds, tick)
-    wise = {}
-    for net in NETS:
-        best = {row: found["setting"] for row, found in cells[f"classification-consistent-{net}"].items()}
-        wise[net] = patient_wise(net, best, runs, seeds, tick)
-    results = tables.results(cells, wise)
+    about = measuring.describe(("torch", "numpy"), measuring.pin(asked.core), asked.note)
     out = measuring.out_folder(asked, HERE)
-    measuring.write(out, {**measuring_started, **results}, tables.markdown(results))
+    if asked.quick:
+        with tempfile.TemporaryDirectory() as folder:
+            made.write_records(Path(folder) / "mitdb")
+            cells.STEPS.update(dict.fromkeys(NETS, 2))
+            runs = Runs(Path(folder) / "runs.jsonl", Data(Path(folder), Path(folder) / "packs"))
+            found = run_all(runs, ("cnn1d", "lstm"), range(1), range(1, 3))
+    elif asked.data is None:
+        parser.error("--data is needed, or --quick")
+    else:
+        runs = Runs(asked.runs / "runs.jsonl", Data(asked.data, asked.runs / "packs"))
+        found = run_all(runs, NETS, range(len(GRID)), range(1, asked.seeds + 1))
+    caption = tables.caption(about, 2 if asked.quick else asked.seeds)
+    measuring.write(out, {**about, **found}, tables.markdown(found, caption))
 
 
 if __name__ == "__main__":

@@ -48,13 +48,21 @@ extractor with the paper's heads; one extractor that also learns how early beats
 beside STL, with `FEW` labels a class and patient."""
 NATURAL = "{ normal = 0.88, abnormal = 0.12 }"
 FEW = 4
+OTHERS = [
+    *("100", "101", "103", "105", "108", "109", "111", "112", "113", "115", "116", "117", "118"),
+    *("121", "122", "123", "124", "200", "207", "208", "209", "210", "212", "213", "214", "215"),
+    *("219", "220", "221", "222", "223", "228", "230", "231", "232", "233", "234"),
+]
+"""Patients who are none of the six, without a pacemaker, with lead II."""
+HELPED = ("few_pooled", "few_others")
+"""Few labels, and `OTHERS` in the same task or as a second task of one extractor (consistent)."""
 LONG = ("long", "long_mtl")
 """STL and MTL with four times the updates: LSTM, detection, consistent."""
 STEPS = {"cnn1d": 250, "rnn": 400, "lstm": 400}
 FILES = {
     "stl": "stl", "natural": "stl", "matched": "stl", "mtl": "mtl",
     "shared": "mtl", "timing": "timing", "few": "stl", "few_timing": "timing",
-    "long": "stl", "long_mtl": "mtl",
+    "long": "stl", "long_mtl": "mtl", "few_pooled": "pooled", "few_others": "others",
 }  # fmt: skip
 GRID = [
     {"training.learning_rate": rate, "backbone.width": width, "backbone.dropout": dropout}
@@ -82,6 +90,7 @@ class Cell:
     def recipe(self, row: str, changes: Iterable[str] = ()) -> Recipe:
         """Return the recipe of a row: the file, this net, and for the second table its records."""
         scenario = "consistent" if self.fold >= 0 else self.scenario
+        scenario = "few" if row in HELPED else scenario
         path = RECIPES / f"{self.problem}-{scenario}-{FILES[row]}.toml"
         fold = 5 if self.problem == "detection" else 15  # samples in a step: 25 steps a window
         steps = STEPS[self.net] * (4 if row in LONG else 1)
@@ -97,6 +106,7 @@ class Cell:
                 *(["backbone.extractors=1"] if row == "shared" else []),
                 *([f"groups.0.windows.classes={NATURAL}"] if row == "natural" else []),
                 *([f"groups.0.windows.per_class={FEW}"] if row.startswith("few") else []),
+                *([f"groups.1.records={json.dumps(OTHERS)}"] if row in HELPED else []),
                 *changes,
             ],
         )

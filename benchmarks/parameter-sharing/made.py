@@ -1,4 +1,4 @@
-"""Six made records in MIT-BIH's form, for quick runs: every class several times in each."""
+"""Eight made records in MIT-BIH's form, for quick runs: every class several times in each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import wfdb
 
 RATE_HZ = 360
 SECONDS = 400.0
-NAMES = ("106", "114", "119", "201", "203", "205")
+OTHERS = ("100", "101")
+NAMES = ("106", "114", "119", "201", "203", "205", *OTHERS)
 RHYTHMS = (("N", 20.0), ("VT", 10.0), ("SVTA", 20.0), ("AFIB", 20.0), ("AFL", 20.0), ("N", 10.0))
 """Four times in a row."""
 

@@ -33,8 +33,9 @@ def interval(values: Sequence[float]) -> dict[str, float]:
 
 
 PAIRS = (
-    ("mtl", "stl"), ("mtl", "matched"), ("natural", "stl"), ("shared", "stl"), ("timing", "stl"), ("few_timing", "few"),
-    ("long_mtl", "long"),
+    ("mtl", "stl"), ("mtl", "matched"), ("natural", "stl"), ("shared", "stl"), ("timing", "stl"),
+    ("few_timing", "few"), ("few_others", "few"), ("few_others", "few_pooled"),
+    ("long_mtl", "long"), ("long", "stl"),
 )  # fmt: skip
 """Rows that are compared, seed by seed."""
 
@@ -151,32 +152,19 @@ def _table(cells: Mapping[str, Any], paper: Mapping[str, tuple[float, float]]) -
 
 
 def _variants(cells: Mapping[str, Any]) -> str:
-    head = [
-        "accuracy (%)",
-        "STL",
-        "STL, 12 % abnormal",
-        "difference",
-        "one extractor, MTL's heads",
-        "difference",
-    ]
-    head += ["and when beats come", "difference"]
-    head += ["STL, few labels", "and when beats come", "difference"]
-    head += ["STL, four times the updates", "MTL", "difference"]
+    """Return a line for each other row, beside the row that it is compared with."""
     body = []
     for name, cell in cells.items():
         _, scenario, net = name.split("-")
-        rows, gaps = cell["rows"], cell["differences"]
-        line = [f"{NAMES[net]}, {scenario}", _spread(rows["stl"])]
-        line += [_spread(rows["natural"]), _limits(gaps["natural - stl"])]
-        line += [_spread(rows["shared"]), _limits(gaps["shared - stl"])]
-        line += [_spread(rows["timing"]), _limits(gaps["timing - stl"])]
-        line += [_spread(rows[row]) for row in ("few", "few_timing")]
-        line.append(_limits(gaps["few_timing - few"]))
-        if "long" in rows:
-            line += [_spread(rows[row]) for row in ("long", "long_mtl")]
-            line.append(_limits(gaps["long_mtl - long"]))
-        body.append(line + [""] * (len(head) - len(line)))
-    return measuring.rows(head, body)
+        rows = cell["rows"]
+        for pair, gap in cell["differences"].items():
+            row, other = pair.split(" - ")
+            line = [f"{NAMES[net]}, {scenario}", f"{TITLES[row]}", _spread(rows[row])]
+            body.append([*line, TITLES[other], _spread(rows[other]), _limits(gap)])
+    body.sort(key=lambda line: list(TITLES.values()).index(line[1]))
+    return measuring.rows(
+        ["net", "row", "accuracy (%)", "against", "accuracy (%)", "difference"], body
+    )
 
 
 def _classes(cells: Mapping[str, Any]) -> str:
@@ -194,7 +182,20 @@ def _classes(cells: Mapping[str, Any]) -> str:
     return measuring.rows(head, body)
 
 
-TITLES = {"stl": "STL", "matched": "STL, matched", "mtl": "MTL"}
+TITLES = {
+    "stl": "STL",
+    "matched": "STL, matched",
+    "mtl": "MTL",
+    "natural": "STL, 12 % abnormal in training",
+    "long": "STL, four times the updates",
+    "long_mtl": "MTL, four times the updates",
+    "shared": "one extractor, MTL's heads",
+    "timing": "one extractor, also when beats come",
+    "few": "STL, few labels",
+    "few_timing": "few labels, also when beats come",
+    "few_pooled": "few labels, 37 others in the same task",
+    "few_others": "few labels, 37 others as a task",
+}
 
 
 def _spread(row: Mapping[str, Any]) -> str:

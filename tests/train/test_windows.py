@@ -19,6 +19,7 @@ from fascicle.predict import Model
 from fascicle.recipe import Recipe, parse_recipe
 from fascicle.record import Beat, Record, Rhythm
 from fascicle.tasks import make_task
+from fascicle.tasks.windows import recalls
 from fascicle.train.run import open_groups, train_recipe
 from fascicle.train.windows import answer_windows, cut_windows, labels_of, watch_windows
 
@@ -245,3 +246,19 @@ def test_few_labels_are_drawn_by_the_seed(data: Path, tmp_path: Path) -> None:
     assert drawn[0] == drawn[1] != drawn[2]
     assert drawn[0] is not None
     assert len(drawn[0]) == 2 * 2 * 2  # classes, records, windows of each
+
+
+def test_only_heads_that_validate_answer(data: Path, tmp_path: Path) -> None:
+    helping = {"classes": {"normal": 1, "abnormal": 1}}
+    made = recipe(
+        tasks={"beat": {"kind": "anomaly"}, "others": {"kind": "anomaly"}},
+        groups=[group(), group(tasks=["others"], records=["3"], windows=helping)],
+    )
+    groups, held = open_groups(made, data, tmp_path / "packs")
+    assert (len(groups), len(held)) == (2, 1)
+    tasks = {name: make_task(name, kind="anomaly") for name in made.tasks}
+    network = new_network(made, tasks).eval()
+    _, found = answer_windows(network, {"beat": tasks["beat"]}, cut_windows(held[0], made.window))
+    labels = labels_of(held[0], made.window, ("normal", "abnormal"))
+    watched = watch_windows(network, tasks, held, made.window)
+    assert watched["windows.macro.recall"] == pytest.approx(float(recalls(labels, found).mean()))

@@ -92,7 +92,12 @@ def labels_of(group: Group, samples: int, classes: Sequence[str]) -> NDArray[np.
 def watch_windows(
     network: Network, tasks: Mapping[str, Task], groups: Sequence[Group], samples: int
 ) -> dict[str, float]:
-    """Return the recall of each class over the groups' windows, and their mean, of all heads."""
+    """Return the recall of each class over the groups' windows, and their mean.
+
+    The heads of these groups answer, jointly; a task that validates nowhere only helps.
+    """
+    asked = {name for group in groups for name in group.tasks}
+    tasks = {name: task for name, task in tasks.items() if name in asked}
     batches = [batch for group in groups for batch in cut_windows(group, samples)]
     if not batches or all(task.kind == "timing" for task in tasks.values()):
         return {}

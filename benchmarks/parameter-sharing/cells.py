@@ -57,7 +57,7 @@ OTHERS = [
 HELPED = ("few_pooled", "few_others")
 """Few labels, and `OTHERS` in the same task or as a second task of one extractor (consistent)."""
 LONG = ("long", "long_mtl")
-"""STL and MTL with four times the updates: LSTM, detection, consistent."""
+"""STL and MTL with four times the updates, for detection."""
 STEPS = {"cnn1d": 250, "rnn": 400, "lstm": 400}
 FILES = {
     "stl": "stl", "natural": "stl", "matched": "stl", "mtl": "mtl",

@@ -138,9 +138,8 @@ def variants(
 ) -> dict:  # type: ignore[type-arg]
     """Return the runs of other ways of sharing: the setting of STL, MTL's for long MTL."""
     result = {"stl": found["stl"]}
-    long = cell.scenario == "consistent" and cell.net == "lstm"
     helped = cell.scenario == "consistent"
-    for row in VARIANTS + HELPED * helped + LONG * long:
+    for row in LONG + HELPED * helped + VARIANTS:
         best = found["mtl" if row == "long_mtl" else "stl"]["setting"]
         made = []
         for seed in seeds:
@@ -188,8 +187,8 @@ def run_all(runs: Runs, nets: Sequence[str], settings: range, seeds: range) -> d
     """Return the figures of everything; what was trained before is not trained again."""
     found, others, wise = {}, {}, {}
     each = len(ROWS) * (len(settings) + len(seeds))
-    more = 2 * len(VARIANTS) + len(HELPED) + len(ROWS)
-    total = len(nets) * (4 * each + more * len(seeds)) + len(LONG) * len(seeds)
+    more = 2 * len(VARIANTS + LONG) + len(HELPED) + len(ROWS)
+    total = len(nets) * (4 * each + more * len(seeds))
     tick = counter(total)
     for cell in jobs(nets):
         found[cell.name] = compare(cell, runs, settings, seeds, tick)

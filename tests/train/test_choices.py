@@ -165,6 +165,21 @@ def test_fill_up_keeps_the_rare_and_thins_the_common(
     assert (counts >= 1).all()
 
 
+def test_fill_up_keeps_the_same_records_whatever_the_net_is_asked_for(
+    choose: Callable[..., Recipe], packs: Path
+) -> None:
+    kept = []
+    for classes in ([], [SINUS_RHYTHM], ["164889003"]):
+        recipe = choose({"classes": classes}, group={"sampler": "fill_up", "fill_up": 1})
+        groups, _ = open_groups(recipe, packs, packs)
+        tasks = Bundle(recipe, find_vocabularies(recipe, groups), {}, {}, {}).tasks()
+        assert len(tasks["diagnosis"].vocabulary) == len(classes) or not classes
+        entries = sampled(groups[0], recipe.groups[0], tasks, 1).entries
+        kept.append([entry.key for entry in entries])
+    assert kept[0] == kept[1] == kept[2]
+    assert 0 < len(kept[0]) < len(groups[0].entries)
+
+
 def test_sources_within_a_set_are_told_by_their_keys(
     choose: Callable[..., Recipe], packs: Path
 ) -> None:
@@ -238,3 +253,33 @@ def test_a_threshold_set_by_hand_is_every_classs(
     assert ("diagnosis" in bundle.temperatures) == bool(validate_folds)
     epochs = [read_bundle(path) for path in tmp_path.glob("epoch-*")]
     assert [set(epoch.thresholds["diagnosis"]) for epoch in epochs] == [{0.1}, {0.1}]
+
+
+@pytest.mark.parametrize(
+    ("head", "loss"), [("challenge", "challenge"), ("pooled", "bce"), ("logistic", "bce")]
+)
+def test_heads_begin_at_the_shares_of_their_classes(
+    choose: Callable[..., Recipe], packs: Path, tmp_path: Path, head: str, loss: str
+) -> None:
+    recipe = choose(
+        {"head": head, "loss": loss, "prior": True},
+        backbone=SQUEEZE,
+        group={"folds": [0, 1, 2, 3, 4], "validate_folds": []},
+        training={"steps": 1, "learning_rate": 1e-9, "average": 0.0},
+    )
+    bundle = train(recipe, packs, tmp_path)
+    groups, _ = open_groups(recipe, packs, packs)
+    entries = groups[0].entries
+    labels = np.stack([bundle.vocabularies["diagnosis"].encode(e.labels)[0] for e in entries])
+    shares = (labels.sum(axis=0) + 0.5) / (len(entries) + 1)
+    assert 0 < shares.min() < shares.max() < 1
+    for condition in ("sinus", "af"):
+        found = Model(bundle).analyze(synthesize(condition, seed=1, duration_s=5.0))
+        np.testing.assert_allclose([d.probability for d in found.diagnoses], shares, rtol=1e-4)
+
+
+def test_other_heads_have_no_prior(choose: Callable[..., Recipe]) -> None:
+    with pytest.raises(
+        BadRecipe, match=r"diagnosis\.prior needs the head pooled, challenge or log"
+    ):
+        choose({"prior": True})

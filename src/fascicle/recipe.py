@@ -178,7 +178,8 @@ class TaskRecipe(Section):
     the options of that head; `reweigh` raises the weights of the classes that are weak on the
     validation records; `rewrite` teaches rhythm labels as `labels.rewriting` makes them.
     `deep_supervision` is what the loss of waves at the decoder's coarser levels counts. With
-    `prior` a "pooled" or "challenge" head begins at its classes' shares of the training records.
+    `prior` a "pooled", "challenge" or "logistic" head begins at its classes' shares of the
+    training records.
     """
 
     kind: str | None = None
@@ -389,8 +390,10 @@ def _check_whole(recipe: Recipe, where: str) -> None:
     for name, task in recipe.tasks.items():
         if (task.head == "challenge") != (task.loss == "challenge"):
             raise BadRecipe(f"{where}: tasks.{name}: the challenge head and loss need each other")
-        if task.prior and task.head not in ("pooled", "challenge"):
-            raise BadRecipe(f"{where}: tasks.{name}.prior needs the head pooled or challenge")
+        if task.prior and task.head not in ("pooled", "challenge", "logistic"):
+            raise BadRecipe(
+                f"{where}: tasks.{name}.prior needs the head pooled, challenge or logistic"
+            )
         _check_task(recipe, name, task, where)
     for place, group in enumerate(recipe.groups):
         if group.windows is not None and (group.validate_folds or group.sampler != "uniform"):

@@ -200,6 +200,20 @@ def test_a_flat_head_is_one_regression_per_class_on_all_frames() -> None:
     assert torch.equal(_answer(head, frames, 50, torch.ones(2, 6)), _answer(head, frames, 50))
 
 
+def test_a_flat_head_begins_at_the_shares_that_it_is_told() -> None:
+    head, shares = FlatHead(4, 3, frames=5), torch.tensor([0.01, 0.5, 0.9])
+    head.start_at(shares)
+    said = torch.sigmoid(_answer(head, torch.randn(2, 4, 5), 50))
+    assert torch.allclose(said, shares.expand(2, 3), atol=1e-6)
+    head(
+        Features(torch.ones(1, 4, 5), 10, torch.ones(1, 4, 5), 10),
+        *[torch.empty(0)] * 2,
+        torch.tensor([50]),
+        torch.zeros(1, 6),
+    ).sum().backward()
+    assert head.out.weight.grad is not None  # and can leave them
+
+
 @pytest.mark.parametrize("frames", [4, 6])
 def test_a_flat_head_refuses_another_number_of_frames(frames: int) -> None:
     with pytest.raises(ValueError, match=f"made for 5 frames, got {frames}"):

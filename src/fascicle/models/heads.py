@@ -173,6 +173,12 @@ class FlatHead(nn.Module):
         self.frames = frames
         self.out = nn.Linear(channels * frames, classes)
 
+    @torch.no_grad()
+    def start_at(self, shares: Tensor) -> None:
+        """Let the output begin at these shares (class,), between 0 and 1, whatever it sees."""
+        nn.init.zeros_(self.out.weight)
+        self.out.bias.copy_(torch.logit(shares))
+
     def forward(
         self,
         features: Features,
@@ -225,6 +231,7 @@ class JoinedHead(nn.Module):
     def start_at(self, shares: Tensor) -> None:
         """Let every output begin at these shares (class,), between 0 and 1, whatever it sees."""
         for out in self.out:
+            assert isinstance(out, nn.Linear)
             nn.init.zeros_(out.weight)
             out.bias.copy_(torch.logit(shares))
 

@@ -32,7 +32,7 @@ from fascicle.labels import (
     select,
     superclasses,
 )
-from fascicle.models.heads import JoinedHead
+from fascicle.models.heads import FlatHead, JoinedHead
 from fascicle.models.network import Network
 from fascicle.recipe import GroupRecipe, Recipe, TaskRecipe, parse_recipe
 from fascicle.tasks import TASKS, Task, aim_of
@@ -134,7 +134,7 @@ def train_recipe(
         for name, settings in recipe.tasks.items():
             if settings.prior:
                 head = network.heads[name]
-                assert isinstance(head, JoinedHead)
+                assert isinstance(head, FlatHead | JoinedHead)
                 head.start_at(shares_of(tasks[name], groups))
         if start is not None:
             hand_down(network, widened(start.net_weights), recipe.training.fresh)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -31,26 +31,54 @@ from fascicle.train.run import train_recipe
 RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "multi-head" / "all-small.toml"
 GROUPS = (((1, 2, 3), 4), ((4, 5, 6), 7), ((7, 8, 9), 1))
 """Folds that test, and the one of the others that chooses thresholds; the rest teach."""
-RELATIVES = {
-    "CRBBB": "IRBBB",
-    "CLBBB": "IVCD",
-    "PAC": "PVC",
-    "ILMI": "IMI",
-    "AMI": "ASMI",
-    "ISCAL": "ISC_",
-    "VCLVH": "LVH",
-    "LOWT": "NDT",
-}
-"""Rare class, 20 to 100 training positives -> the common class that is medically nearest."""
-FEW = {"LPR": "1AVB", "AFLT": "AFIB"}
-"""The same for classes that have under 20 in at least one group."""
 LEAST = 20
 """Positives that other classes of the net of all have in the training folds of every group."""
-LONGER = 4
+LONGER = 2
 """Times the updates, of the nets that show whether more of them would help."""
 AT_ONCE = 64
 Arm = Literal["single", "two", "all", "common"]
 Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """Records of one kind, and what is rare among them.
+
+    `relatives` and `few` give rare classes (20 to 100 training positives; under 20 in at least one
+    group) their medically nearest common class. `longer` names those whose nets also train longer;
+    `least` is how many training positives another class of the net of all has in every group.
+    """
+
+    name: str
+    relatives: Mapping[str, str]
+    few: Mapping[str, str]
+    longer: tuple[str, ...] = ()
+    least: int = LEAST
+    steps: int | None = None
+
+    @property
+    def rare(self) -> Mapping[str, str]:
+        """Every rare class and its relative."""
+        return {**self.relatives, **self.few}
+
+
+REAL = Study(
+    "real",
+    {
+        "CRBBB": "IRBBB",
+        "CLBBB": "IVCD",
+        "PAC": "PVC",
+        "ILMI": "IMI",
+        "AMI": "ASMI",
+        "ISCAL": "ISC_",
+        "VCLVH": "LVH",
+        "LOWT": "NDT",
+    },
+    {"LPR": "1AVB", "AFLT": "AFIB"},
+    longer=("CRBBB", "ILMI"),
+)
+SYNTHETIC = Study("synthetic", {"3AVB": "1AVB", "2AVB": "1AVB", "AFLT": "AFIB", "BIGU": "PVC"}, {})
+QUICK = Study("quick", {"PAC": "PVC"}, {}, longer=("PAC",), least=1, steps=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +98,22 @@ class Job:
         return f"{self.arm}{target}-group{self.group}-seed{self.seed}-times{self.times}"
 
 
-def jobs(seeds: Sequence[int], targets: Sequence[str], longer: Sequence[str]) -> list[Job]:
-    """Return the nets of all arms, a whole seed before the next, then some that train longer."""
+def jobs(study: Study, seeds: Sequence[int]) -> list[Job]:
+    """Return the nets of all arms: a whole seed before the next, longer ones after the first."""
     found = []
     for seed in seeds:
         for group in range(len(GROUPS)):
             found += [Job("all", "", group, seed), Job("common", "", group, seed)]
-            found += [Job("single", target, group, seed) for target in targets]
-            found += [Job("two", target, group, seed) for target in targets if target not in FEW]
-    found += [Job("all", "", 0, seeds[0], LONGER)]
-    return found + [Job("single", target, 0, seeds[0], LONGER) for target in longer]
+            found += [Job("single", target, group, seed) for target in study.rare]
+            found += [Job("two", target, group, seed) for target in study.relatives]
+        if seed == seeds[0] and study.longer:
+            found += [Job("all", "", 0, seed, LONGER)]
+            found += [Job("single", target, 0, seed, LONGER) for target in study.longer]
+    return found
 
 
-def every_class(entries: Sequence[Entry], least: int = LEAST) -> tuple[str, ...]:
-    """Return the classes of the net of all: what every group's training folds teach."""
+def every_class(study: Study, entries: Sequence[Entry]) -> tuple[str, ...]:
+    """Return the classes of the net of all: the rare ones, and what every group teaches."""
     kept: set[str] | None = None
     for tested, chosen in GROUPS:
         counts: dict[str, int] = {}
@@ -91,26 +121,26 @@ def every_class(entries: Sequence[Entry], least: int = LEAST) -> tuple[str, ...]
             if entry.fold not in (*tested, chosen):
                 for code in entry.labels.get(SCP, ()):
                     counts[code] = counts.get(code, 0) + 1
-        enough = {code for code, count in counts.items() if count >= least}
+        enough = {code for code, count in counts.items() if count >= study.least}
         kept = enough if kept is None else kept & enough
-    return tuple(sorted((kept or set()) | set(RELATIVES) | set(FEW)))
+    return tuple(sorted((kept or set()) | set(study.rare)))
 
 
-def classes_of(job: Job, every: Sequence[str]) -> tuple[str, ...]:
+def classes_of(job: Job, study: Study, every: Sequence[str]) -> tuple[str, ...]:
     """Return the classes of a net's last layer."""
     if job.arm == "single":
         return (job.target,)
     if job.arm == "two":
-        return (job.target, (RELATIVES | FEW)[job.target])
-    left_out = (*RELATIVES, *FEW) if job.arm == "common" else ()
+        return (job.target, study.rare[job.target])
+    left_out = tuple(study.rare) if job.arm == "common" else ()
     return tuple(code for code in every if code not in left_out)
 
 
-def recipe_of(job: Job, every: Sequence[str], steps: int | None) -> Recipe:
-    """Return the recipe of a net: its classes, folds, seed and steps (None: the file's)."""
+def recipe_of(job: Job, study: Study, every: Sequence[str], file: Path = RECIPE) -> Recipe:
+    """Return the recipe of a net: its classes, folds, seed and steps; all else is the file's."""
     tested, chosen = GROUPS[job.group]
     folds = [fold for fold in range(1, 10) if fold not in (*tested, chosen)]
-    classes = classes_of(job, every)
+    classes = classes_of(job, study, every)
     changes: dict[str, Any] = {
         "seed": job.seed,
         "groups.0.folds": folds,
@@ -119,19 +149,21 @@ def recipe_of(job: Job, every: Sequence[str], steps: int | None) -> Recipe:
         "tasks.diagnosis.min_positives": 1,
         "tasks.diagnosis.weight": float(len(classes)),
     }
-    steps = job.times * (steps or read_recipe(RECIPE).training.steps)
+    steps = job.times * (study.steps or read_recipe(file).training.steps)
     changes |= {f"training.{key}": steps for key in ("steps", "checkpoint_steps", "validate_steps")}
-    return read_recipe(RECIPE, [f"{key}={json.dumps(value)}" for key, value in changes.items()])
+    return read_recipe(file, [f"{key}={json.dumps(value)}" for key, value in changes.items()])
 
 
-def run(job: Job, recipe: Recipe, pack: Pack, data: Path, packs: Path, kept: Path) -> Path:
+def run(
+    job: Job, recipe: Recipe, pack: Pack, data: Path, packs: Path, kept: Path, device: str = "cpu"
+) -> Path:
     """Return the file of what this net answers, trained first where it is not there yet."""
     path = kept / f"{job.name}.npz"
     if path.exists():
         return path
     folder = kept / "training"
     shutil.rmtree(folder, ignore_errors=True)
-    bundle = read_bundle(train_recipe(recipe, data, packs, folder, device="cpu"))
+    bundle = read_bundle(train_recipe(recipe, data, packs, folder, device=device))
     bundle = replace(bundle, temperatures={})  # scores of different nets are put side by side
     tested, chosen = GROUPS[job.group]
     found = {

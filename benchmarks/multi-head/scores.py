@@ -156,13 +156,13 @@ def figure(values: Floats) -> dict[str, float]:
 
 
 def compare(
-    entries: Sequence[Entry], kept: Path, targets: Sequence[str], seeds: Sequence[int]
+    study: nets.Study, entries: Sequence[Entry], kept: Path, seeds: Sequence[int]
 ) -> list[dict[str, Any]]:
     """Return for each class its positives, and draws of each arm's measures under "draws"."""
     pooled = [entry for tested, _ in nets.GROUPS for entry in of_folds(entries, tested)]
     weights = draws_of([entry.patient for entry in pooled], np.random.default_rng(1))
     made = []
-    for target in targets:
+    for target, relative in study.rare.items():
         truth = truth_of(entries, target)
         arms: dict[str, Callable[[int], Answered | None]] = {
             "single": lambda seed, target=target: read(kept, "single", target, seed),
@@ -178,8 +178,8 @@ def compare(
         made.append(
             {
                 "code": target,
-                "relative": (nets.RELATIVES | nets.FEW)[target],
-                "few": target in nets.FEW,
+                "relative": relative,
+                "few": target in study.few,
                 "positives": int(sum(part.sum() for part in truth.test)),
                 "training_positives": training_positives(entries, target),
                 "draws": draws,
@@ -195,7 +195,7 @@ def gains(rows: Sequence[Mapping[str, Any]], arm: str, key: str, over: str = "si
 
 
 def longer(
-    entries: Sequence[Entry], kept: Path, every: Sequence[str], targets: Sequence[str]
+    study: nets.Study, entries: Sequence[Entry], kept: Path, every: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Return AUPRC in the first group of nets with the usual and with more updates, first seed.
 
@@ -205,7 +205,7 @@ def longer(
     labels = {code: holds(tested, code) for code in every}
     made = []
     for times in (1, nets.LONGER):
-        for job in (nets.Job("all", "", 0, 1, times), *singles(targets, times)):
+        for job in (nets.Job("all", "", 0, 1, times), *singles(study.longer, times)):
             path = kept / f"{job.name}.npz"
             if path.exists():
                 found = np.load(path)
@@ -220,7 +220,7 @@ def longer(
                         "target": job.target,
                         "times": times,
                         "loss": round(float(found["loss"].mean()), 4),
-                        "auprc": {code: ranked[code] for code in targets if code in ranked},
+                        "auprc": {code: ranked[code] for code in study.longer if code in ranked},
                         "mean_auprc": round(float(np.nanmean(list(ranked.values()))), 4),
                     }
                 )

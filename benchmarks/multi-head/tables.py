@@ -68,7 +68,20 @@ def _means(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return made
 
 
-def show(found: Mapping[str, Any]) -> str:
+TITLES = {
+    "real": "PTB-XL",
+    "synthetic": "Synthetic ECGs, all of them",
+    "quick": "Synthetic ECGs, a quick run",
+}
+
+
+def show(studies: Mapping[str, Any]) -> str:
+    """Return the tables of each study."""
+    parts = [f"### {TITLES[name]}\n\n{_show(found)}" for name, found in studies.items()]
+    return "\n\n".join(parts)
+
+
+def _show(found: Mapping[str, Any]) -> str:
     """Return the tables: the means, the classes, and the nets that trained longer."""
     parts = [_table_of_means(found["means"])]
     if found["means_of_few"]:

@@ -155,12 +155,15 @@ def test_finished_runs_are_not_trained_again(
     first = runs.get(cell, "matched", 0, 1)
     assert first["parameters"] > 16  # widened
     assert runs.get(cell, "matched", 0, 1) is first
+    with (tmp_path / "runs.jsonl").open("a") as file:
+        file.write('{"key": ["killed')
     again = run.Runs(tmp_path / "runs.jsonl", data)
     assert again.get(cell, "matched", 0, 1)["parameters"] == first["parameters"]
     assert trained == ["matched"]
     again.get(cell, "matched", 0, 2)
     again.get(cell, "stl", 0, 1)
     assert trained == ["matched", "matched", "stl"]
+    assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == 3
 
 
 @pytest.mark.slow

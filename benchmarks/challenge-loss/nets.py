@@ -86,19 +86,18 @@ def _every() -> dict[str, Net]:
 
 
 NETS: Mapping[str, Net] = MappingProxyType(_every())
+SMALL = (
+    "preprocessing.rate_hz=100.0",
+    "backbone.width=8",
+    "training.learning_rate=2e-3",
+    "training.snapshots=5",
+)
+SMALL_EFFICIENTNET = 'backbone={name="efficientnet1d", width=0.125, depth=0.5}'
 SIZES: Mapping[str, Size] = MappingProxyType(
     {
         "paper": Size(1920, ()),
-        "small": Size(
-            800,
-            (
-                "preprocessing.rate_hz=100.0",
-                "backbone.width=8",
-                "training.learning_rate=2e-3",
-                "training.snapshots=5",
-            ),
-            efficientnet='backbone={name="efficientnet1d", width=0.125, depth=0.5}',
-        ),
+        "small": Size(800, SMALL, efficientnet=SMALL_EFFICIENTNET),
+        "long": Size(2400, SMALL, efficientnet=SMALL_EFFICIENTNET),
         "quick": Size(
             4,
             (

@@ -1,6 +1,7 @@
 """Train the challenge-loss paper's submissions and lead sets, and set their scores beside its own.
 
     python benchmarks/challenge-loss/run.py --data DIR       # the small size
+    python benchmarks/challenge-loss/run.py --data DIR --size long --nets masked plain-12 ...
     python benchmarks/challenge-loss/run.py --data DIR --size paper --device cuda
     python benchmarks/challenge-loss/run.py --commands       # the same nets by `fascicle train`
 
@@ -38,12 +39,13 @@ from fascicle.train.run import open_groups, train_recipe  # noqa: E402
 
 RECIPE = measuring.ROOT / "recipes" / "challenge-loss.toml"
 QUICK = ("plain-2", nets.HALF, "handed-2", "masked", "all-data-2")
+SHOWN = ("paper", "small", "long", "quick")
 LEFT_OVER = ("checkpoint.safetensors", "best.safetensors", "snapshot-*.safetensors")
 
 
 def main() -> None:
     parser = measuring.parser(__doc__.splitlines()[0], HERE)
-    parser.add_argument("--size", choices=["small", "paper"], default="small")
+    parser.add_argument("--size", choices=list(SHOWN[:-1]), default="small")
     parser.add_argument("--packs", type=Path, help="training packs; default: in --runs")
     parser.add_argument("--runs", type=Path, default=measuring.ROOT / "out" / "challenge-loss")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
@@ -65,7 +67,7 @@ def main() -> None:
         tiny.write_tiny_pack(asked.data or Path(), packs(asked), recipe.preprocessing)
     tests = scoring.open_tests(recipe, asked.data or Path(), packs(asked), asked.quick)
     train_and_score(asked, size, out / f"runs-{size}.jsonl", tests)
-    found = {s: read_lines(out / f"runs-{s}.jsonl") for s in ("paper", "small", "quick")}
+    found = {s: read_lines(out / f"runs-{s}.jsonl") for s in SHOWN}
     sizes = {s: tables.summary(lines, tests) for s, lines in found.items() if lines}
     measuring.write(out, {**about, "sizes": sizes}, tables.show(sizes, about))
 

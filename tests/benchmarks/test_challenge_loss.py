@@ -42,7 +42,7 @@ def start(*options: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
-@pytest.mark.parametrize("size", ["paper", "small", "quick"])
+@pytest.mark.parametrize("size", ["paper", "small", "long", "quick"])
 def test_every_net_is_a_recipe_with_the_same_number_of_updates(
     size: str, bench: SimpleNamespace
 ) -> None:

@@ -112,7 +112,9 @@ def train_and_score(
             "scores": scoring.answer(folder, nets.NETS[name], tests, held),
         }
         lines.parent.mkdir(parents=True, exist_ok=True)
-        text = "".join(json.dumps(one) + "\n" for one in [*read_lines(lines), line])
+        text = "".join(
+            json.dumps(one, separators=(",", ":")) + "\n" for one in [*read_lines(lines), line]
+        )
         write_whole(lines, text.encode())
         for pattern in LEFT_OVER:
             for path in folder.glob(pattern):

@@ -31,7 +31,7 @@ from fascicle.record import LEAD_SETS
 from fascicle.train.held_out import calibrate, find_all
 
 TASK = "diagnosis"
-EARNED_DIGITS = 4
+EARNED_DIGITS = 3
 FEWEST = 20
 RESAMPLES = 2000
 Doubles = NDArray[np.float64]

@@ -140,7 +140,7 @@ def variants(
     cell: Cell, found: dict, runs: Runs, seeds: range, tick: Callable[[str], None]
 ) -> dict:  # type: ignore[type-arg]
     """Return the runs of other ways of sharing: the setting of STL, MTL's for long MTL."""
-    result = {"stl": found["stl"]}
+    result = {row: found[row] for row in ("stl", "mtl")}
     for row in VARIANTS + (CONSISTENT if cell.scenario == "consistent" else ()):
         best = found["mtl" if row == "long_mtl" else "stl"]["setting"]
         made = []

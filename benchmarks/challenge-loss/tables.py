@@ -146,8 +146,10 @@ def show(sizes: Mapping[str, Any], about: Mapping[str, Any]) -> str:
             ),
         ]
     versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
+    trained = sorted({c for f in sizes.values() for n in f["nets"].values() for c in n["commits"]})
     parts.append(
-        f"Commit {about['commit']}. {about['machine']['processor']}, one core. {versions}."
+        f"Trained at commit {', '.join(trained)}, written at {about['commit']}. "
+        f"{about['machine']['processor']}, one core. {versions}."
     )
     return "\n\n".join(parts)
 

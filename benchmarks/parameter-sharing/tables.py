@@ -7,7 +7,7 @@ from typing import Any
 
 import measuring
 import numpy as np
-from cells import GRID, PAPER
+from cells import FOLD_SEEDS, GRID, PAPER
 from scipy.stats import t as student
 
 LEAST = 30
@@ -236,8 +236,10 @@ def verdict(found: Mapping[str, Any]) -> list[str]:
 
 def caption(about: Mapping[str, Any], seeds: int) -> str:
     """Return the line below the tables."""
+    note = f" ({about['note']})" if about["note"] else ""
     versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
     return (
         f"Mean ± standard deviation over {seeds} seeds; differences seed by seed with their 95 % "
-        f"interval (Student's t). {versions}. Commit {about['commit']}."
+        f"interval (Student's t); patient-wise: {min(seeds, FOLD_SEEDS)} seeds. {versions}. "
+        f"Commit {about['commit']}{note}."
     )

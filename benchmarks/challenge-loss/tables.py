@@ -35,7 +35,7 @@ def summary(lines: Sequence[Mapping[str, Any]], tests: Sequence[Test]) -> dict[s
     return {
         "nets": {net: _budget(runs) for net, runs in by_net.items()},
         "table_1": first,
-        "table_2": [_with_spread(row) for row in second if row["sets"]],
+        "table_2": [_with_spread(row) for row in second if len(row["sets"]) == len(SETS)],
         "differences": [
             {"what": what, "paper": paper, **found}
             for what, pairs, paper in DIFFERENCES

@@ -163,7 +163,7 @@ def test_differences_are_of_the_seeds_that_both_nets_have(
     low, high = loss["by_patients"]
     assert 0 < low < loss["mean"] < high
     assert [row["submission"] for row in found["table_1"]] == ["1", "2", "-"]
-    assert [row["version"] for row in found["table_2"]] == ["five nets, last weights"]
+    assert found["table_2"] == []  # the spread of some lead sets alone would say nothing
     assert found["nets"]["bce-2"]["seeds"] == [2, 3]
 
 

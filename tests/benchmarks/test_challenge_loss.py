@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from fascicle.bundle import Bundle
 from fascicle.labels import SINUS_RHYTHM, SNOMED, challenge_classes, challenge_weights
 from fascicle.metrics.challenge import challenge_score
 from fascicle.recipe import read_recipe
@@ -125,6 +127,14 @@ def test_what_records_earn_adds_up_to_the_official_score(
     assert low < official < high
 
 
+def test_the_other_head_decides_when_heads_are_exchanged(bench: SimpleNamespace) -> None:
+    names = ("backbone.norm.weight", *(f"heads.diagnosis.out.{i}.bias" for i in (0, 1)))
+    weights = {name: torch.full((2,), float(place)) for place, name in enumerate(names)}
+    bundle = Bundle(read_recipe(RECIPE), {}, {}, {}, weights)
+    found = bench.scoring.swapped(bundle).weights
+    assert {name: int(found[name][0]) for name in names} == dict(zip(names, (0, 2, 1), strict=True))
+
+
 def test_equal_answers_differ_by_nothing(bench: SimpleNamespace, records: Any) -> None:
     right = bench.scoring.earned(records.labels, records.labels)
     assert bench.scoring.score_interval(records, right, right) == [0.0, 0.0]
@@ -189,7 +199,7 @@ def test_quick(tmp_path: Path) -> None:
     first = json.loads((tmp_path / "results.json").read_text())
     assert set(first["sizes"]) == {"quick"}
     found = first["sizes"]["quick"]
-    assert {row["submission"] for row in found["table_1"]} == {"1", "2", "7", "8", "9"}
+    assert {row["submission"] for row in found["table_1"]} == {"1", "2", "7", "8", "9", "-"}
     masked = next(row for row in found["table_2"] if "per set" in row["version"])
     assert set(masked["sets"]) == {"12", "6", "4", "3", "2"}
     lines = (tmp_path / "runs-quick.jsonl").read_text().splitlines()

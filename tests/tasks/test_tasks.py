@@ -55,7 +55,7 @@ def test_names_and_needs_are_tasks() -> None:
         assert task.name == name
         assert task.head in HEADS
         assert set(task.needs) <= set(TASKS)
-        assert task.monitor.startswith(("windows." if task.resolution == "window" else f"{name}."))
+        assert task.monitor.startswith("windows." if task.resolution == "window" else f"{name}.")
 
 
 def test_classes_stand_as_record_has_them() -> None:

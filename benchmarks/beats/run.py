@@ -1,4 +1,4 @@
-"""Kinds of beats on MIT-BIH, DS1 to DS2 (AAMI, inter-patient): the net alone, and with rhythm.
+"""Kinds of beats on MIT-BIH, DS1 to DS2 (AAMI, inter-patient): the net alone, and with context.
 
     python benchmarks/beats/run.py --data DIR [--work runs/beats] [--choose] [--quick]
 
@@ -27,16 +27,16 @@ from safetensors.torch import load_file, save_file
 from fascicle.bundle import read_bundle
 from fascicle.data.sources import SOURCES, Item
 from fascicle.decode.beats import find_beats
-from fascicle.decode.rhythm import beat_features, join_kinds
+from fascicle.decode.context import beat_features, join_kinds
 from fascicle.evaluate import items_of
 from fascicle.metrics.beats import aami_scores, confusion, detection_scores, match_beats
 from fascicle.metrics.bootstrap import sums_interval
 from fascicle.metrics.ec57 import match_as_bxb
-from fascicle.models.rhythm import RhythmHead
+from fascicle.models.context import ContextHead
 from fascicle.predict import Model, predict
 from fascicle.record import BEAT_KINDS, BeatKind
 from fascicle.signal.quality import assess
-from fascicle.train.rhythm import Example, Lesson, gather, scored_beats, teach
+from fascicle.train.context import Example, Lesson, gather, scored_beats, teach
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
@@ -59,10 +59,10 @@ LESSONS = {
 LEFT_OUT = ("202", "232")
 """202 is the patient of DS1's 201; 232 alone has 1382 of DS2's 1837 S beats."""
 TARGETS = {"accuracy": 0.95, "j_kappa": 0.78, "V.f1": 0.93, "S.f1": 0.65}
-KINDS = ("net", "rhythm", "both")
+KINDS = ("net", "context", "both")
 NAMES = {
     "net": "net's beats head alone",
-    "rhythm": "second stage alone",
+    "context": "second stage alone",
     "both": "net with second stage",
 }
 Tables = NDArray[np.float64]
@@ -124,13 +124,13 @@ def main() -> None:
     measuring.write(HERE, results, table(results))
 
 
-def kept_head(examples: Sequence[Example], seed: int, lesson: Lesson, work: Path) -> RhythmHead:
+def kept_head(examples: Sequence[Example], seed: int, lesson: Lesson, work: Path) -> ContextHead:
     """Return the second stage of a seed, from `work` if it is there."""
     about = repr((seed, lesson, sorted((e.record, e.rhythm) for e in examples)))
     path = work / f"head-{hashlib.sha256(about.encode()).hexdigest()[:12]}.safetensors"
     if not path.exists():
         save_file(teach(examples, seed, lesson).state_dict(), path)
-    head = RhythmHead()
+    head = ContextHead()
     head.load_state_dict(load_file(path))
     return head.eval()
 
@@ -176,7 +176,7 @@ def collect(model: Model, item: Item, work: Path) -> Tested:
 
 
 @torch.inference_mode()
-def told(head: RhythmHead, features: NDArray[np.float32]) -> NDArray[np.float32]:
+def told(head: ContextHead, features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the second stage's kinds (5, beat)."""
     return head(torch.from_numpy(features)[None])[0].softmax(-1).numpy().T
 
@@ -186,16 +186,16 @@ def letters(kinds: NDArray[Any]) -> list[BeatKind]:
 
 
 def estimate(
-    kind: str, shape: NDArray[np.float32], features: NDArray[np.float32], head: RhythmHead
+    kind: str, shape: NDArray[np.float32], features: NDArray[np.float32], head: ContextHead
 ) -> list[BeatKind]:
     """Return the kind of each beat after the net, the second stage, or both."""
     if kind == "net":
         return letters(shape.argmax(0))
     second = told(head, features)
-    return letters((second if kind == "rhythm" else join_kinds(shape, second)).argmax(0))
+    return letters((second if kind == "context" else join_kinds(shape, second)).argmax(0))
 
 
-def tables(records: Sequence[Tested], heads: Sequence[RhythmHead], kind: str, how: str) -> Tables:
+def tables(records: Sequence[Tested], heads: Sequence[ContextHead], kind: str, how: str) -> Tables:
     """Return tables (record, seed, 6, 6) at reference positions, found beats, or as bxb."""
     made = np.zeros((len(records), len(heads), 6, 6))
     for row, record in enumerate(records):
@@ -215,7 +215,7 @@ def tables(records: Sequence[Tested], heads: Sequence[RhythmHead], kind: str, ho
     return made
 
 
-def rows(records: Sequence[Tested], heads: Sequence[RhythmHead]) -> list[dict[str, Any]]:
+def rows(records: Sequence[Tested], heads: Sequence[ContextHead]) -> list[dict[str, Any]]:
     """Return the scores of each answer, each way of scoring, with and without two records."""
     made = []
     for without in ("", *LEFT_OUT):

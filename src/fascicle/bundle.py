@@ -25,8 +25,8 @@ from fascicle.decode.ensembles import Vote
 from fascicle.errors import BadBundle, BadRequest, FascicleError
 from fascicle.files import write_whole
 from fascicle.labels import Vocabulary
+from fascicle.models.context import ContextHead
 from fascicle.models.network import HeadPlan, Network, build_network
-from fascicle.models.rhythm import RhythmHead
 from fascicle.recipe import PerceiverRecipe, Recipe, parse_recipe
 from fascicle.record import BEAT_KINDS, LEADS, BundleInfo
 from fascicle.tasks import TASKS, Task, make_task
@@ -34,7 +34,7 @@ from fascicle.tasks import TASKS, Task, make_task
 SCHEMA = 1
 ENSEMBLE_SCHEMA = 2
 DEFAULT = "default.safetensors"
-RHYTHM = "rhythm."
+CONTEXT = "context."
 """How the weights of the second stage begin, which tells a beat's kind from those around it."""
 LARGEST = 2**30
 
@@ -53,7 +53,7 @@ class Bundle:
         Task -> one value per class: decision threshold, and divisor of the logit.
     weights
         Name -> tensor, as `Network` names them; of member k after "members.k."; those of a
-        second stage for beats after "rhythm.".
+        second stage for beats after "context.".
     card
         What it was trained on and the scores that `fascicle evaluate` wrote.
     sha256
@@ -145,16 +145,18 @@ class Bundle:
     @property
     def net_weights(self) -> dict[str, Tensor]:
         """The weights of the net, without those of a second stage."""
-        return {n: weight for n, weight in self.weights.items() if not n.startswith(RHYTHM)}
+        return {n: weight for n, weight in self.weights.items() if not n.startswith(CONTEXT)}
 
-    def rhythm(self) -> RhythmHead | None:
+    def context(self) -> ContextHead | None:
         """Return the second stage for beats, if the bundle has one."""
         if self.members:
             return None
-        state = {n.removeprefix(RHYTHM): w for n, w in self.weights.items() if n.startswith(RHYTHM)}
+        state = {
+            n.removeprefix(CONTEXT): w for n, w in self.weights.items() if n.startswith(CONTEXT)
+        }
         if not state:
             return None
-        head = RhythmHead(len(BEAT_KINDS))
+        head = ContextHead(len(BEAT_KINDS))
         head.load_state_dict(widened(state))
         return head.eval()
 
@@ -163,12 +165,12 @@ class Bundle:
         try:
             with torch.device("meta"):
                 network = new_network(self.recipe, self.tasks())
-                second = RhythmHead(len(BEAT_KINDS)).state_dict()
+                second = ContextHead(len(BEAT_KINDS)).state_dict()
         except (FascicleError, RuntimeError, ValueError, LookupError) as error:
             raise BadBundle(f"the recipe makes no network: {error}") from None
         state = dict(network.state_dict())
-        if any(name.startswith(RHYTHM) for name in self.weights):
-            state |= {f"{RHYTHM}{name}": weight for name, weight in second.items()}
+        if any(name.startswith(CONTEXT) for name in self.weights):
+            state |= {f"{CONTEXT}{name}": weight for name, weight in second.items()}
         wanted = {name: tuple(weight.shape) for name, weight in state.items()}
         found = {name: tuple(weight.shape) for name, weight in self.weights.items()}
         for name in sorted(wanted.keys() | found.keys()):

@@ -21,16 +21,16 @@ from fascicle.data.batch import encode_covariates
 from fascicle.decode.beats import find_beats
 from fascicle.decode.calibration import apply_temperature
 from fascicle.decode.consensus import consensus
+from fascicle.decode.context import beat_features, write_kinds
 from fascicle.decode.delineation import delineate
 from fascicle.decode.ensembles import combine
 from fascicle.decode.intervals import intervals
-from fascicle.decode.rhythm import beat_features, write_kinds
 from fascicle.decode.stitch import cut
 from fascicle.errors import BadRequest
 from fascicle.io.leads import derive
 from fascicle.models.blocks import Statistics
+from fascicle.models.context import ContextHead
 from fascicle.models.network import Network
-from fascicle.models.rhythm import RhythmHead
 from fascicle.models.unet import Features
 from fascicle.recipe import Recipe
 from fascicle.record import (
@@ -195,15 +195,15 @@ def predict(
     _check_resolution(tasks)
     found = _logits(network, tasks, prepared, bundle.recipe, chunk_s)
     made = _activated(found, tasks, bundle)
-    second = bundle.rhythm()
+    second = bundle.context()
     if second is not None and {"beats", "waves"} <= made.keys():
-        _tell_by_rhythm(second, made, prepared, bundle.recipe.preprocessing.rate_hz)
+        _tell_by_context(second, made, prepared, bundle.recipe.preprocessing.rate_hz)
     return made
 
 
 @torch.inference_mode()
-def _tell_by_rhythm(
-    second: RhythmHead, made: Mapping[str, Array], prepared: Prepared, rate_hz: float
+def _tell_by_context(
+    second: ContextHead, made: Mapping[str, Array], prepared: Prepared, rate_hz: float
 ) -> None:
     """Write the kinds that the beats around a beat tell into its probabilities, in place."""
     beats = made["beats"]

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from fascicle.decode.rhythm import FEATURES
-from fascicle.models.rhythm import RhythmHead
+from fascicle.decode.context import FEATURES
+from fascicle.models.context import ContextHead
 
 PATH = Path(__file__).parents[2] / "benchmarks" / "beats" / "run.py"
 
@@ -41,9 +41,9 @@ def make_record(run: ModuleType, name: str, beats: int = 600) -> Any:
     )
 
 
-def always(kind: int) -> RhythmHead:
+def always(kind: int) -> ContextHead:
     """Return a second stage that has one answer."""
-    head = RhythmHead().eval()
+    head = ContextHead().eval()
     with torch.no_grad():
         head.get_parameter("out.1.weight").zero_()
         bias = torch.full((5,), -9.0)
@@ -62,7 +62,7 @@ def test_tables_at_reference_positions_and_at_found_beats(run: ModuleType) -> No
     both = run.tables([record], heads, "both", "reference")[0]
     assert both[0, 1, 0] == 200
     assert both[1, 1, 1] == both[1, 0, 1] == 200  # the second stage alone tells N from S
-    assert run.tables([record], heads, "rhythm", "reference")[0, 1, :, 1].sum() == 600
+    assert run.tables([record], heads, "context", "reference")[0, 1, :, 1].sum() == 600
     found = run.tables([record], heads, "net", "found")[0, 0]
     assert found[0, 5] == 1
     assert found.sum() == 600

@@ -189,7 +189,7 @@ def adapt(
 
 
 @app.command()
-def rhythm(
+def context(
     bundle: Annotated[Path, typer.Argument(help='Bundle file, or "default".')],
     out: Annotated[Path, typer.Option("--out", help="The new bundle; must not be there yet.")],
     data_dir: DataDir = None,
@@ -208,11 +208,11 @@ def rhythm(
     The net stays as it is. A small second stage is taught on MIT-BIH's beats, as they are and set
     into other rhythms.
 
-    Example: fascicle rhythm default --data DIR --out ours.safetensors
+    Example: fascicle context default --data DIR --out ours.safetensors
     """
-    from fascicle.cli.rhythm import rhythm_command
+    from fascicle.cli.context import context_command
 
-    rhythm_command(bundle, out, data_dir, tuple(fold or (1,)), seed, keep, threads)
+    context_command(bundle, out, data_dir, tuple(fold or (1,)), seed, keep, threads)
 
 
 @app.command()

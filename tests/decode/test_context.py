@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fascicle.decode.rhythm import (
+from fascicle.decode.context import (
     CLOCK_S,
     FEATURES,
     LIMIT,
@@ -120,14 +120,14 @@ def test_refuses_what_does_not_fit(
 
 def test_second_stage_alone_tells_early_atrial_beats() -> None:
     rng = np.random.default_rng(0)
-    shape, rhythm = (rng.dirichlet(np.ones(5), 200).T.astype(np.float32) for _ in range(2))
-    joined = join_kinds(shape, rhythm)
+    shape, context = (rng.dirichlet(np.ones(5), 200).T.astype(np.float32) for _ in range(2))
+    joined = join_kinds(shape, context)
     np.testing.assert_allclose(joined.sum(axis=0), 1, rtol=1e-5)
-    np.testing.assert_allclose(joined[1] / joined[0], rhythm[1] / rhythm[0], rtol=1e-2)
+    np.testing.assert_allclose(joined[1] / joined[0], context[1] / context[0], rtol=1e-2)
     swapped = shape[[1, 0, 2, 3, 4]]
-    np.testing.assert_allclose(join_kinds(swapped, rhythm), joined, rtol=1e-5)
+    np.testing.assert_allclose(join_kinds(swapped, context), joined, rtol=1e-5)
     v, f = BEAT_KINDS.index("V"), BEAT_KINDS.index("F")
-    wanted = np.sqrt(shape[v] * rhythm[v] / (shape[f] * rhythm[f]))
+    wanted = np.sqrt(shape[v] * context[v] / (shape[f] * context[f]))
     np.testing.assert_allclose(joined[v] / joined[f], wanted, rtol=1e-2)
 
 
@@ -140,7 +140,7 @@ def test_kinds_that_do_not_fit_are_refused() -> None:
 
 def test_kinds_are_written_around_their_beats_only() -> None:
     kinds = np.full((5, 500), 0.2, dtype=np.float32)
-    rhythm = np.tile(np.array([0.02, 0.9, 0.04, 0.02, 0.02], np.float32)[:, None], (1, 2))
-    write_kinds(kinds, rhythm, np.array([0.0, 1.0]), RATE_HZ)
+    context = np.tile(np.array([0.02, 0.9, 0.04, 0.02, 0.02], np.float32)[:, None], (1, 2))
+    write_kinds(kinds, context, np.array([0.0, 1.0]), RATE_HZ)
     assert (kinds[:, [0, 15, 235, 250, 265]].argmax(axis=0) == 1).all()
     np.testing.assert_array_equal(kinds[:, [16, 234, 266]], np.float32(0.2))

@@ -239,31 +239,31 @@ def _p_features(p_wave: Floats, times: NDArray[np.float64], rate_hz: float) -> M
     return np.stack([*columns, early.max(axis=1)], axis=1)
 
 
-def join_kinds(shape: Floats, rhythm: Floats) -> Floats:
+def join_kinds(shape: Floats, context: Floats) -> Floats:
     """Return the kinds (kind, beat) that the net's view of each beat and the second stage give.
 
     Whether a beat began in the atria (N or S), in the ventricles, in both or cannot be told is the
     geometric mean of the two; whether an atrial beat is early, N or S, the second stage tells
     alone: a window of one beat does not show it.
     """
-    if shape.shape != rhythm.shape or shape.ndim != 2 or len(shape) != len(BEAT_KINDS):
-        raise ValueError(f"kinds must be (5, beat) twice, not {shape.shape} and {rhythm.shape}")
+    if shape.shape != context.shape or shape.ndim != 2 or len(shape) != len(BEAT_KINDS):
+        raise ValueError(f"kinds must be (5, beat) twice, not {shape.shape} and {context.shape}")
     tiny = 1e-6
     atrial = [BEAT_KINDS.index(kind) for kind in ("N", "S")]
-    joined = np.sqrt((shape + tiny) * (rhythm + tiny))
-    both = np.sqrt((shape[atrial].sum(axis=0) + tiny) * (rhythm[atrial].sum(axis=0) + tiny))
-    joined[atrial] = both * (rhythm[atrial] + tiny) / (rhythm[atrial] + tiny).sum(axis=0)
+    joined = np.sqrt((shape + tiny) * (context + tiny))
+    both = np.sqrt((shape[atrial].sum(axis=0) + tiny) * (context[atrial].sum(axis=0) + tiny))
+    joined[atrial] = both * (context[atrial] + tiny) / (context[atrial] + tiny).sum(axis=0)
     total: Floats = (joined / joined.sum(axis=0)).astype(np.float32)
     return total
 
 
-def write_kinds(kinds: Floats, rhythm: Floats, times: NDArray[np.float64], rate_hz: float) -> None:
+def write_kinds(kinds: Floats, context: Floats, times: NDArray[np.float64], rate_hz: float) -> None:
     """Join the second stage's kinds (kind, beat) into those of the net (kind, sample), in place.
 
     What the net says at the R peak counts; the result stands 60 ms to both sides of it.
     """
     place = np.clip(np.rint(times * rate_hz).astype(np.intp), 0, kinds.shape[1] - 1)
-    joined = join_kinds(kinds[:, place], rhythm)
+    joined = join_kinds(kinds[:, place], context)
     around = round(SPREAD_S * rate_hz)
     for beat, middle in enumerate(place.tolist()):
         kinds[:, max(middle - around, 0) : middle + around + 1] = joined[:, beat, None]

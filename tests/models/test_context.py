@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from fascicle.decode.rhythm import FEATURES
-from fascicle.models.rhythm import BEAT_FEATURES, RhythmHead
+from fascicle.decode.context import FEATURES
+from fascicle.models.context import BEAT_FEATURES, ContextHead
 
 
 def test_features_are_those_that_are_measured() -> None:
@@ -14,7 +14,7 @@ def test_features_are_those_that_are_measured() -> None:
 
 def test_a_beat_depends_on_those_before_and_after() -> None:
     torch.manual_seed(0)
-    head = RhythmHead().eval()
+    head = ContextHead().eval()
     beats = torch.randn(1, 9, BEAT_FEATURES)
     logits = head(beats)
     assert logits.shape == (1, 9, 5)
@@ -28,7 +28,7 @@ def test_a_beat_depends_on_those_before_and_after() -> None:
 
 def test_scale_is_taken_out() -> None:
     torch.manual_seed(0)
-    head = RhythmHead().eval()
+    head = ContextHead().eval()
     beats = torch.randn(2, 5, BEAT_FEATURES)
     logits = head(beats)
     head.mean, head.scale = head.mean + 3, head.scale * 2
@@ -40,5 +40,5 @@ def test_size_is_that_of_the_shapes() -> None:
     read = BEAT_FEATURES * width + width
     gru = 2 * 3 * memory * (width + memory + 2)
     out = (width + 2 * memory) * kinds + kinds
-    assert sum(p.numel() for p in RhythmHead().parameters()) == read + gru + out == 11_477
-    assert {name for name, _ in RhythmHead().named_buffers()} == {"mean", "scale"}
+    assert sum(p.numel() for p in ContextHead().parameters()) == read + gru + out == 11_477
+    assert {name for name, _ in ContextHead().named_buffers()} == {"mean", "scale"}

@@ -1,4 +1,4 @@
-"""`fascicle rhythm`: a bundle learns to tell the kind of a beat from the beats around it."""
+"""`fascicle context`: a bundle learns to tell the kind of a beat from the beats around it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from fascicle.data.sources import Item
 from fascicle.errors import BadRequest
 from fascicle.evaluate import items_of
 from fascicle.record import BEAT_KINDS
-from fascicle.train.rhythm import add_rhythm, card_entry, check_teachable, gather, teach
+from fascicle.train.context import add_context, card_entry, check_teachable, gather, teach
 
 SOURCE = "mitdb"
 
 
-def rhythm_command(
+def context_command(
     bundle_path: Path,
     out: Path,
     data: Path | None,
@@ -50,7 +50,7 @@ def rhythm_command(
     with console.status("teaching"):
         head = teach(examples, seed)
     entry = card_entry(SOURCE, folds, examples, seed)
-    save_bundle(add_rhythm(bundle, head, entry), out)
+    save_bundle(add_context(bundle, head, entry), out)
     for name, rhythm in (("as they are", True), ("in other rhythms", False)):
         some = [e.kinds for e in examples if (e.rhythm == "own") == rhythm]
         counts = np.bincount(np.concatenate(some), minlength=len(BEAT_KINDS))

@@ -1,9 +1,9 @@
-"""Teach a finished bundle to tell the kind of a beat from its rhythm: a second stage on its own.
+"""Teach a finished bundle to tell the kind of a beat from its context: a second stage on its own.
 
 The net is frozen: it only says where P waves are. The beats are the reference ones, with what
-`decode.rhythm` measures of them, beside the same beats set into other rhythms (`data.rhythms`). The
-net's own beats head has seen these records, so its answers on them are too good to learn from, and
-the second stage does without.
+`decode.context` measures of them, beside the same beats set into other rhythms
+(`data.rhythms`). The net's own beats head has seen these records, so its answers on them are too
+good to learn from, and the second stage does without.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fascicle.bundle import RHYTHM, Bundle
+from fascicle.bundle import CONTEXT, Bundle
 from fascicle.data.rhythms import RHYTHMS, rearrange
 from fascicle.data.sources import SOURCES, Item
-from fascicle.decode.rhythm import FEATURES, beat_features
+from fascicle.decode.context import FEATURES, beat_features
 from fascicle.errors import BadBundle, BadData, BadRequest
-from fascicle.models.rhythm import RhythmHead
+from fascicle.models.context import ContextHead
 from fascicle.predict import Model, Prepared, predict
 from fascicle.record import BEAT_KINDS, LEADS, Record
 from fascicle.signal.quality import assess
@@ -205,7 +205,7 @@ def _read(path: Path) -> list[Example]:
         ]
 
 
-def teach(examples: Sequence[Example], seed: int, lesson: Lesson | None = None) -> RhythmHead:
+def teach(examples: Sequence[Example], seed: int, lesson: Lesson | None = None) -> ContextHead:
     """Return the second stage that these examples teach, the running average of its weights.
 
     Raises
@@ -219,7 +219,7 @@ def teach(examples: Sequence[Example], seed: int, lesson: Lesson | None = None) 
     rng = np.random.default_rng(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        head = RhythmHead(len(BEAT_KINDS), len(FEATURES))
+        head = ContextHead(len(BEAT_KINDS), len(FEATURES))
         every = np.concatenate([example.features for example in examples])
         head.mean = torch.from_numpy(every.mean(axis=0))
         head.scale = torch.from_numpy(every.std(axis=0) + np.float32(0.05))
@@ -227,8 +227,8 @@ def teach(examples: Sequence[Example], seed: int, lesson: Lesson | None = None) 
 
 
 def _fit(
-    head: RhythmHead, examples: Sequence[Example], lesson: Lesson, rng: np.random.Generator
-) -> RhythmHead:
+    head: ContextHead, examples: Sequence[Example], lesson: Lesson, rng: np.random.Generator
+) -> ContextHead:
     rate, steps = lesson.learning_rate, lesson.steps
     optimiser = torch.optim.AdamW(head.parameters(), lr=rate, weight_decay=lesson.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -260,7 +260,7 @@ def _fit(
 
 
 @torch.no_grad()
-def _follow(kept: RhythmHead, head: RhythmHead, decay: float) -> None:
+def _follow(kept: ContextHead, head: ContextHead, decay: float) -> None:
     for mine, theirs in zip(kept.parameters(), head.parameters(), strict=True):
         mine.lerp_(theirs, 1 - decay)
 
@@ -288,19 +288,19 @@ def _draw(
     return torch.from_numpy(beats), torch.from_numpy(kinds.astype(np.int64))
 
 
-def add_rhythm(bundle: Bundle, head: RhythmHead, entry: Mapping[str, Any]) -> Bundle:
+def add_context(bundle: Bundle, head: ContextHead, entry: Mapping[str, Any]) -> Bundle:
     """Return the bundle with this second stage in place of any other, and `entry` in its card.
 
     What taught it stands among what taught the net, so that no test of those records is called one.
     Scores of the net alone leave the card.
     """
     check_teachable(bundle)
-    own = {name: w for name, w in bundle.weights.items() if not name.startswith(RHYTHM)}
-    state = {f"{RHYTHM}{name}": tensor for name, tensor in head.state_dict().items()}
+    own = {name: w for name, w in bundle.weights.items() if not name.startswith(CONTEXT)}
+    state = {f"{CONTEXT}{name}": tensor for name, tensor in head.state_dict().items()}
     sets = {"source": entry["source"], "folds": entry["folds"], "records": entry["records"]}
     taught = {**sets, "sets": [entry["source"]], "tasks": ["beats"]}
     parts = [part for part in bundle.card.get("trained_on", []) if part != taught]
-    card = {**bundle.card, "trained_on": [*parts, taught], "rhythm": dict(entry), "scores": []}
+    card = {**bundle.card, "trained_on": [*parts, taught], "context": dict(entry), "scores": []}
     return replace(bundle, weights={**own, **state}, card=card, sha256="")
 
 

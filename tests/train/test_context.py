@@ -10,24 +10,24 @@ import numpy as np
 import pytest
 import torch
 
-from fascicle.bundle import RHYTHM, Bundle, new_network, read_bundle, save_bundle
+from fascicle.bundle import CONTEXT, Bundle, new_network, read_bundle, save_bundle
 from fascicle.data.sources import SOURCES, Item
 from fascicle.decode.beats import find_beats
-from fascicle.decode.rhythm import FEATURES
+from fascicle.decode.context import FEATURES
 from fascicle.ensemble import make_ensemble
 from fascicle.errors import BadBundle, BadData, BadRequest
 from fascicle.evaluate import seen_in_training
-from fascicle.models.rhythm import RhythmHead
+from fascicle.models.context import ContextHead
 from fascicle.predict import Model, predict
 from fascicle.recipe import parse_recipe
 from fascicle.record import BEAT_KINDS, Record, Rhythm
 from fascicle.synth import synthesize
 from fascicle.tasks import TASKS
-from fascicle.train import rhythm as module
-from fascicle.train.rhythm import (
+from fascicle.train import context as module
+from fascicle.train.context import (
     Example,
     Lesson,
-    add_rhythm,
+    add_context,
     card_entry,
     check_teachable,
     gather,
@@ -100,11 +100,11 @@ def test_refuses_nothing_and_too_little() -> None:
 def test_a_bundle_with_it_survives_the_disk_and_changes_kinds_alone(
     bundle: Bundle, tmp_path: Path
 ) -> None:
-    head = RhythmHead().eval()
+    head = ContextHead().eval()
     with torch.no_grad():
         head.get_parameter("out.1.bias").copy_(torch.tensor([0.0, 30.0, -30.0, -30.0, -30.0]))
-    assert bundle.rhythm() is None
-    grown = add_rhythm(bundle, head, ENTRY)
+    assert bundle.context() is None
+    grown = add_context(bundle, head, ENTRY)
     save_bundle(grown, tmp_path / "b.safetensors")
     found = read_bundle(tmp_path / "b.safetensors")
     assert found.weights_sha256 == grown.weights_sha256 != bundle.weights_sha256
@@ -125,12 +125,12 @@ def test_a_bundle_with_it_survives_the_disk_and_changes_kinds_alone(
 
 
 def test_another_replaces_it_and_the_card_tells_what_taught_it(bundle: Bundle) -> None:
-    one, two = RhythmHead(), RhythmHead()
-    grown = add_rhythm(add_rhythm(bundle, one, ENTRY), two, ENTRY | {"seed": 5})
-    second = grown.rhythm()
+    one, two = ContextHead(), ContextHead()
+    grown = add_context(add_context(bundle, one, ENTRY), two, ENTRY | {"seed": 5})
+    second = grown.context()
     assert second is not None
     assert torch.equal(second.state_dict()["out.1.weight"], two.state_dict()["out.1.weight"])
-    assert grown.card["rhythm"]["seed"] == 5
+    assert grown.card["context"]["seed"] == 5
     assert len(grown.card["trained_on"]) == 1
     items = [Item(f"mitdb/{n}", Path(str(n)), f"mitdb/{n}", fold) for n, fold in ((101, 1),)]
     assert seen_in_training(grown, "mitdb", items)
@@ -138,20 +138,20 @@ def test_another_replaces_it_and_the_card_tells_what_taught_it(bundle: Bundle) -
 
 
 def test_weights_that_do_not_fit_are_refused(bundle: Bundle, tmp_path: Path) -> None:
-    grown = add_rhythm(bundle, RhythmHead(), ENTRY)
-    cut = {n: w for n, w in grown.weights.items() if n != f"{RHYTHM}scale"}
-    with pytest.raises(BadBundle, match=r"rhythm\.scale"):
+    grown = add_context(bundle, ContextHead(), ENTRY)
+    cut = {n: w for n, w in grown.weights.items() if n != f"{CONTEXT}scale"}
+    with pytest.raises(BadBundle, match=r"context\.scale"):
         save_bundle(replace(grown, weights=cut), tmp_path / "b.safetensors")
-    wide = {**grown.weights, f"{RHYTHM}scale": torch.ones(3)}
-    with pytest.raises(BadBundle, match=r"rhythm\.scale of shape \(84,\)"):
+    wide = {**grown.weights, f"{CONTEXT}scale": torch.ones(3)}
+    with pytest.raises(BadBundle, match=r"context\.scale of shape \(84,\)"):
         save_bundle(replace(grown, weights=wide), tmp_path / "b.safetensors")
 
 
 def test_an_ensemble_keeps_those_of_its_members_and_learns_none(bundle: Bundle) -> None:
-    head = RhythmHead().eval()
+    head = ContextHead().eval()
     with torch.no_grad():
         head.get_parameter("out.1.bias").copy_(torch.tensor([0.0, 30.0, -30.0, -30.0, -30.0]))
-    grown = add_rhythm(bundle, head, ENTRY)
+    grown = add_context(bundle, head, ENTRY)
     joined = make_ensemble([grown, grown])
     with pytest.raises(BadBundle, match="ensemble"):
         check_teachable(joined)

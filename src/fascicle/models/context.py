@@ -7,10 +7,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 BEAT_FEATURES = 84
-"""Features of a beat (`decode.rhythm.FEATURES`; a contract test keeps the two equal)."""
+"""Features of a beat (`decode.context.FEATURES`; a contract test keeps the two equal)."""
 
 
-class RhythmHead(nn.Module):
+class ContextHead(nn.Module):
     """Logits of each beat's kind from the features of all beats, in both directions of time.
 
     It sees beats, not frames: `predict` finds them first. What a beat is and what its neighbours

@@ -267,17 +267,24 @@ class GroupRecipe(Section):
 
 
 class TrainingRecipe(Section):
-    """The optimiser and its schedule; `steps` batches in all, a cosine after the warm-up.
+    """The optimiser and its schedule; `steps` in all, each one change of the weights.
 
-    "adam" adds the decay to the gradient (L2). `average` is the decay of the running average of the
+    "adam" adds the decay to the gradient (L2). After the warm-up the rate falls as a cosine, is
+    constant, or is "cyclic": in `cycle_steps` it goes between its peak and `cycle_floor` of it.
+    `accumulate` lists (first step, batches): a step takes the gradient of one batch, or from that
+    step on of so many, as if they were one. `average` is the decay of the running average of the
     weights that is kept; 0 keeps the weights themselves. `mixup` is the fixed share of a second
     record. `snapshots` so many nets of the last third are kept as bundles beside the last one, for
     an ensemble of epochs. A training that starts from a bundle takes all its weights but
     `fresh` ones, and leaves `frozen` ones as they are (patterns of names).
     """
 
-    optimiser: Literal["adamw", "adam"] = "adamw"
-    schedule: Literal["cosine", "constant"] = "cosine"
+    optimiser: Literal["adamw", "adam", "ranger", "madgrad"] = "adamw"
+    schedule: Literal["cosine", "constant", "cyclic"] = "cosine"
+    cycle: Literal["triangular", "cosine"] = "triangular"
+    cycle_steps: Positive | None = None
+    cycle_floor: Share = 0.1
+    accumulate: tuple[tuple[Annotated[int, Field(ge=0)], Positive], ...] = ()
     steps: Positive = 3000
     learning_rate: PositiveFloat = 2e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.02
@@ -387,6 +394,7 @@ def _check_whole(recipe: Recipe, where: str) -> None:
         raise BadRecipe(f"{where}: leads must be once each, in the order {', '.join(LEADS)}")
     if recipe.window < 1:
         raise BadRecipe(f"{where}: window_s = {recipe.window_s} holds no sample")
+    _check_schedule(recipe.training, where)
     for name, task in recipe.tasks.items():
         if (task.head == "challenge") != (task.loss == "challenge"):
             raise BadRecipe(f"{where}: tasks.{name}: the challenge head and loss need each other")
@@ -410,6 +418,17 @@ def _check_whole(recipe: Recipe, where: str) -> None:
         shared = set(group.validate_folds) & set(group.folds or ())
         if shared:
             raise BadRecipe(f"{where}: groups.{place} trains and validates on {sorted(shared)}")
+
+
+def _check_schedule(training: TrainingRecipe, where: str) -> None:
+    """Refuse a cycle without its length, a length without cycles, and changes out of order."""
+    if (training.schedule == "cyclic") != (training.cycle_steps is not None):
+        raise BadRecipe(
+            f'{where}: training.schedule = "cyclic" and training.cycle_steps need each other'
+        )
+    firsts = [first for first, _ in training.accumulate]
+    if firsts != sorted(set(firsts)):
+        raise BadRecipe(f"{where}: training.accumulate must name steps once, in their order")
 
 
 def _check_task(recipe: Recipe, name: str, task: TaskRecipe, where: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from fascicle.errors import BadData
+from fascicle.recipe import TrainingRecipe
 from fascicle.train.checkpoint import load_tensors, restore, save_tensors, training_state
+from fascicle.train.optimiser import make_optimiser
 
 
 def step(network: nn.Module, optimiser: torch.optim.Optimizer) -> None:
@@ -21,24 +24,31 @@ def step(network: nn.Module, optimiser: torch.optim.Optimizer) -> None:
     optimiser.step()
 
 
-def test_a_restored_optimiser_steps_as_the_other_would(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["adamw", "adam", "ranger", "madgrad"])
+@pytest.mark.parametrize("steps", [3, 6, 8])  # Ranger looks ahead at every sixth
+def test_a_restored_optimiser_steps_as_the_other_would(
+    name: Any, steps: int, tmp_path: Path
+) -> None:
     torch.manual_seed(0)
+    settings = TrainingRecipe(optimiser=name, learning_rate=0.1)
     network = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 1))
-    optimiser = torch.optim.AdamW(network.parameters(), lr=0.1)
-    for _ in range(3):
+    optimiser = make_optimiser(network, settings)
+    for _ in range(steps):
         step(network, optimiser)
     average = copy.deepcopy(network)
     save_tensors(tmp_path / "c", training_state(network, average, optimiser), {"step": 3})
-    step(network, optimiser)
+    for _ in range(7):
+        step(network, optimiser)
 
     fresh = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 1))
-    other = torch.optim.AdamW(fresh.parameters(), lr=0.1)
+    other = make_optimiser(fresh, settings)
     tensors, header = load_tensors(tmp_path / "c")
     assert header == {"step": 3}
     restore(tensors, fresh, fresh_average := copy.deepcopy(fresh), other)
     for a, b in zip(fresh_average.parameters(), average.parameters(), strict=True):
         assert torch.equal(a, b)
-    step(fresh, other)
+    for _ in range(7):
+        step(fresh, other)
     for a, b in zip(fresh.parameters(), network.parameters(), strict=True):
         assert torch.equal(a, b)
 

@@ -1,38 +1,27 @@
-"""The schedule, the running average, and what decays."""
+"""The running average, the seeds, and several batches that count as one."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
-from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from fascicle.recipe import Recipe
-from fascicle.train.loop import _decayed, _dropout_seed, _follow, learning_rate
+from fascicle.train.checkpoint import load_tensors
+from fascicle.train.loop import _dropout_seed, _follow
+from fascicle.train.run import train_recipe
 
 MakeRecipe = Callable[..., Recipe]
-
-
-def test_the_rate_warms_up_and_falls_to_zero(make_recipe: MakeRecipe) -> None:
-    recipe = make_recipe(steps=110, warmup_steps=10, learning_rate=0.5)
-    rates = [learning_rate(step, recipe) for step in range(111)]
-    assert rates[0] == pytest.approx(0.05)
-    assert rates[9] == rates[10] == pytest.approx(0.5)
-    assert rates[60] == pytest.approx(0.25)
-    assert rates[110] == pytest.approx(0, abs=1e-12)
-    assert all(a >= b for a, b in pairwise(rates[9:]))
-
-
-def test_the_rate_without_warm_up_starts_at_its_height(make_recipe: MakeRecipe) -> None:
-    assert learning_rate(0, make_recipe(warmup_steps=0, learning_rate=0.5)) == 0.5
-
-
-def test_a_warm_up_longer_than_the_training(make_recipe: MakeRecipe) -> None:
-    recipe = make_recipe(steps=3, warmup_steps=10, learning_rate=1.0)
-    assert [learning_rate(step, recipe) for step in range(3)] == pytest.approx([0.1, 0.2, 0.3])
+GROUPS = (
+    {"source": "synth", "tasks": ["waves", "diagnosis"], "folds": [1, 2], "rows": 2},
+    {"source": "synth", "tasks": ["beats", "diagnosis"], "folds": [3, 4], "rows": 1},
+)
 
 
 def test_the_average_follows() -> None:
@@ -43,16 +32,38 @@ def test_the_average_follows() -> None:
     assert torch.allclose(average.weight, expected)
 
 
-def test_scales_and_biases_do_not_decay() -> None:
-    network = nn.Sequential(nn.Conv1d(2, 3, 5), nn.GroupNorm(1, 3))
-    matrices, vectors = _decayed(network, 0.1)
-    assert [tuple(p.shape) for p in matrices["params"]] == [(3, 2, 5)]
-    assert len(vectors["params"]) == 3
-    assert (matrices["weight_decay"], vectors["weight_decay"]) == (0.1, 0.0)
-
-
 def test_processes_drop_out_differently_and_steps_repeat() -> None:
     seeds = {_dropout_seed(1, step, rank) for step in range(100) for rank in range(3)}
     assert len(seeds) == 300
     assert _dropout_seed(1, 5, 0) == _dropout_seed(1, 5, 0)
     assert math.log2(max(seeds)) < 63
+
+
+@pytest.fixture
+def without_dropout(monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in (nn.Dropout, nn.Dropout1d):
+        monkeypatch.setattr(kind, "forward", lambda _, x: x)
+
+
+@pytest.mark.usefixtures("without_dropout")
+def test_four_batches_teach_what_one_of_four_times_the_rows_does(
+    make_recipe: MakeRecipe, packs: Path, tmp_path: Path
+) -> None:
+    def run(name: str, times: int, **training: Any) -> tuple[list[Any], dict[str, torch.Tensor]]:
+        groups = [group | {"rows": times * int(str(group["rows"]))} for group in GROUPS]
+        recipe = make_recipe(groups, steps=3, warmup_steps=1, average=0.0, **training)
+        train_recipe(recipe, packs, packs, tmp_path / name, device="cpu")
+        lines = (tmp_path / name / "log.jsonl").read_text().splitlines()
+        tensors, _ = load_tensors(tmp_path / name / "checkpoint.safetensors")
+        return [json.loads(line) for line in lines], tensors
+
+    one, whole = run("one", 4)
+    several, parts = run("several", 1, accumulate=[[0, 4]])
+    for line, other in zip(several, one, strict=True):
+        assert line == pytest.approx(other, rel=1e-4)
+    moments = [key for key in parts if key.startswith("optimiser.exp_avg_sq.heads.")]
+    assert len(moments) > 10
+    for key in moments:
+        assert torch.allclose(parts[key], whole[key], rtol=1e-2, atol=1e-9), key
+    later, _ = run("later", 1, accumulate=[[1, 4]])
+    assert later[0] != pytest.approx(one[0], rel=1e-3)  # one batch alone at first

@@ -49,6 +49,7 @@ warmup_steps = 1
 precision = "fp32"
 validate_steps = 3
 select = "best"
+accumulate = [[3, 2]]
 """
 
 
@@ -116,7 +117,7 @@ def test_processes_share_out_the_rows(
     tasks = Bundle(recipe, find_vocabularies(recipe, groups), {}, {}, {}).tasks()
     aims = {name: aim_of(task) for name, task in tasks.items()}
     whole, *parts = [
-        next(_batches(Plan(recipe, tasks, aims, groups, tmp_path, {}, place), 7))[1]
+        next(_batches(Plan(recipe, tasks, aims, groups, tmp_path, {}, place), 7))[1][0]
         for place in (Place(), Place(0, 3), Place(1, 3), Place(2, 3))
     ]
     assert [len(part.names) for part in parts] == [2, 1, 1]
@@ -162,7 +163,7 @@ def test_every_tensor_of_a_batch_moves(
     tasks = Bundle(recipe, find_vocabularies(recipe, groups), {}, {}, {}).tasks()
     aims = {name: aim_of(task) for name, task in tasks.items()}
     place = Place(device=torch.device("meta"))
-    _, batch = next(_batches(Plan(recipe, tasks, aims, groups, tmp_path, {}, place), 0))
+    _, [batch] = next(_batches(Plan(recipe, tasks, aims, groups, tmp_path, {}, place), 0))
     kinds = set()
     for field in fields(batch):
         value = getattr(batch, field.name)

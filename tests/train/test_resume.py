@@ -79,6 +79,20 @@ def test_killed_at_random_moments(
     assert_same(folder, unbroken)
 
 
+@pytest.mark.parametrize("optimiser", ["ranger", "madgrad"])
+def test_other_optimisers_and_several_batches_to_a_step(
+    optimiser: str, fork: Fork, make_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    recipe = make_recipe(
+        optimiser=optimiser, accumulate=[[3, 2]], schedule="cyclic", cycle_steps=5, steps=7,
+        validate_steps=7, select="best",
+    )  # fmt: skip
+    assert fork(recipe, tmp_path / "unbroken")[1]() == 0
+    assert fork(recipe, tmp_path / "killed", die="after 1")[1]() == KILLED
+    assert fork(recipe, tmp_path / "killed", resume=True)[1]() == 0
+    assert_same(tmp_path / "killed", tmp_path / "unbroken")
+
+
 def test_a_log_without_its_last_newline(
     fork: Fork, recipe: Recipe, unbroken: Path, tmp_path: Path
 ) -> None:

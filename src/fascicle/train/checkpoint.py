@@ -19,6 +19,9 @@ from torch import Tensor, nn
 from fascicle.errors import BadData
 from fascicle.files import write_whole
 
+COUNT, GROUP = "count.", "group_step."
+"""How the names of an optimiser's own counts begin: of all parameters, of a group of them."""
+
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
     """Write tensors and a JSON header so that the file is there whole or not at all."""
@@ -46,8 +49,14 @@ def training_state(
     state = {f"net.{name}": tensor for name, tensor in network.state_dict().items()}
     state |= {f"average.{name}": tensor for name, tensor in average.state_dict().items()}
     for parameter, moments in optimiser.state.items():
+        if isinstance(parameter, str):  # what MADGRAD counts for all parameters
+            state[f"{COUNT}{parameter}"] = moments
+            continue
         for kind, value in moments.items():
             state[f"optimiser.{kind}.{names[id(parameter)]}"] = torch.as_tensor(value)
+    for place, group in enumerate(optimiser.param_groups):
+        if "step" in group:  # what Ranger counts for each group
+            state[f"{GROUP}{place}"] = torch.as_tensor(group["step"])
     return state
 
 
@@ -70,6 +79,11 @@ def restore(
         }
         if moments:
             optimiser.state[parameter] = moments
+    for key, value in tensors.items():
+        if key.startswith(COUNT):
+            optimiser.state[key.removeprefix(COUNT)] = value.clone()  # type: ignore[index]
+        elif key.startswith(GROUP):
+            optimiser.param_groups[int(key.removeprefix(GROUP))]["step"] = int(value)
 
 
 def _beside(moment: Tensor, parameter: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fascicle.data.batch import Aim, Batch, Group, draw_rows, make_batch
+from fascicle.data.batch import Aim, Batch, Group, Row, draw_rows, make_batch
 from fascicle.data.mixup import mix
 from fascicle.errors import BadData, BadRequest
 from fascicle.losses import normalise, totals
@@ -26,6 +26,7 @@ from fascicle.recipe import Recipe, parse_recipe
 from fascicle.tasks import Task
 from fascicle.train.checkpoint import load_tensors, restore, save_tensors, training_state
 from fascicle.train.journal import journal
+from fascicle.train.optimiser import batches_of, learning_rate, make_optimiser
 from fascicle.train.parallel import Place, add_up, add_up_gradients
 from fascicle.train.weighting import raised
 
@@ -94,13 +95,13 @@ def train(
     network.to(plan.place.device).train()
     average = copy.deepcopy(network).requires_grad_(False)
     freeze(network, settings.frozen)
-    optimiser = _optimiser(network, plan.recipe)
+    optimiser = make_optimiser(network, settings)
     state = State(None, {name: np.ones(t.parts) for name, t in plan.tasks.items()})
     done = _resume(plan, network, average, optimiser, state) if resume else 0
     kept = snapshot_steps(plan.recipe)
     with journal(plan.folder, done) if first else nullcontext(_silent) as write:
-        for step, batch in _batches(plan, done):
-            losses = _step(network, optimiser, batch, plan, state, step)
+        for step, batches in _batches(plan, done):
+            losses = _step(network, optimiser, batches, plan, state, step)
             _follow(average, network, min(settings.average, (1 + step) / (10 + step)))
             finished = step + 1
             last = finished == settings.steps
@@ -145,13 +146,6 @@ def snapshot_steps(recipe: Recipe) -> list[int]:
     return sorted(set(np.linspace(third, settings.steps, settings.snapshots).round().astype(int)))
 
 
-def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    settings = recipe.training
-    groups = _decayed(network, settings.weight_decay)
-    kind = torch.optim.AdamW if settings.optimiser == "adamw" else torch.optim.Adam
-    return kind(groups, lr=settings.learning_rate)
-
-
 def _reweigh(state: State, plan: Plan, scores: Mapping[str, NDArray[np.float64]]) -> None:
     """Raise the weights of the classes that are weak in validation."""
     for name, settings in plan.recipe.tasks.items():
@@ -171,43 +165,44 @@ def _silent(step: int, values: Mapping[str, float]) -> None:
     """Write nothing."""
 
 
-def learning_rate(step: int, recipe: Recipe) -> float:
-    """Return the rate at a step: linear warm-up, then constant or a cosine down to zero."""
-    settings = recipe.training
-    if step < settings.warmup_steps:
-        return settings.learning_rate * (step + 1) / settings.warmup_steps
-    if settings.schedule == "constant":
-        return settings.learning_rate
-    share = (step - settings.warmup_steps) / max(settings.steps - settings.warmup_steps, 1)
-    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
-
-
-def _batches(plan: Plan, done: int) -> Iterator[tuple[int, Batch]]:
-    """Yield (step, this process's part of its batch); the next one is made meanwhile."""
+def _batches(plan: Plan, done: int) -> Iterator[tuple[int, list[Batch]]]:
+    """Yield (step, this process's part of its batches); the next ones are made meanwhile."""
     recipe, place = plan.recipe, plan.place
     whole = [name for name, task in plan.tasks.items() if task.resolution == "record"]
     rows = sum(group.rows for group in plan.groups)
     if rows < place.processes:
         raise BadRequest(f"a batch of {rows} rows is too small for {place.processes} processes")
 
-    def make(step: int) -> Batch:
-        rows = draw_rows(plan.groups, recipe.window, (recipe.seed, step))
-        mine = rows[place.rank :: place.processes]
-        batch = make_batch(mine, recipe.window, plan.aims, recipe.augmentation)
+    def make(step: int) -> list[Batch]:
+        count = batches_of(step, recipe.training)
+        mine = _rows_of(plan, step)[place.rank :: place.processes]
+        batches = [
+            make_batch(mine[part::count], recipe.window, plan.aims, recipe.augmentation)
+            for part in range(count)
+        ]
         if not recipe.training.mixup:
-            return batch
+            return batches
         rng = np.random.default_rng((recipe.seed, step, place.rank, MIXUP))
-        return mix(batch, recipe.training.mixup, rng, whole)
+        return [mix(batch, recipe.training.mixup, rng, whole) for batch in batches]
 
     steps = range(done, recipe.training.steps)
     with ThreadPoolExecutor(1) as pool:
         ahead = pool.submit(make, done) if steps else None
         for step in steps:
             assert ahead is not None
-            batch = ahead.result()
+            batches = ahead.result()
             if step + 1 < recipe.training.steps:
                 ahead = pool.submit(make, step + 1)
-            yield step, _moved(batch, place.device)
+            yield step, [_moved(batch, place.device) for batch in batches]
+
+
+def _rows_of(plan: Plan, step: int) -> list[Row]:
+    """Return the rows of all batches of a step, as of one batch with so many more rows."""
+    recipe, groups = plan.recipe, plan.groups
+    count = batches_of(step, recipe.training)
+    if count > 1:
+        groups = [replace(group, rows=count * group.rows) for group in groups]
+    return draw_rows(groups, recipe.window, (recipe.seed, step))
 
 
 def _moved(batch: Batch, device: torch.device) -> Batch:
@@ -233,48 +228,77 @@ def _moved(batch: Batch, device: torch.device) -> Batch:
 def _step(
     network: Network,
     optimiser: torch.optim.Optimizer,
-    batch: Batch,
+    batches: Sequence[Batch],
     plan: Plan,
     state: State,
     step: int,
 ) -> dict[str, float]:
-    """Take one optimiser step and return the loss of each task over all processes."""
+    """Take one optimiser step and return the loss of each task over all batches and processes.
+
+    Weights are normalised over all of them, so several batches teach what one with all their rows
+    would: gradients are equal but for rounding, dropout's draws, mixup's partners, and the
+    statistics of batch norms, which are each batch's own.
+    """
     settings, place = plan.recipe.training, plan.place
     torch.manual_seed(_dropout_seed(plan.recipe.seed, step, place.rank))
     for group in optimiser.param_groups:
-        group["lr"] = learning_rate(step, plan.recipe)
+        group["lr"] = learning_rate(step, settings)
     optimiser.zero_grad(set_to_none=True)
-    with torch.autocast(place.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-        logits = network(batch.signal, batch.present, batch.valid, batch.covariates, batch.rows)
-    losses = {}
-    loss = torch.zeros((), device=place.device)
-    for name, task in plan.tasks.items():
-        weight = batch.weights.get(name)
-        mine = torch.zeros(task.parts, device=place.device) if weight is None else totals(weight)
-        total = add_up(mine)
-        part = coarse = torch.zeros((), device=place.device)
-        deep = plan.recipe.tasks[name].deep_supervision
-        if weight is not None:
-            share = _weighted(normalise(weight, total), state.weights[name])
-            part = task.loss(logits[name].float(), batch.targets[name], share)
-            if deep:
-                coarse = _coarse_loss(name, task, logits, batch.targets[name], share)
-            loss = loss + plan.recipe.tasks[name].weight * (part + deep * coarse)
-        losses[name] = float(add_up(part.detach().clone()))
-        if deep:
-            losses[f"{name}.deep"] = float(add_up(coarse.detach().clone()))
-    if loss.requires_grad:
-        loss.backward()  # type: ignore[no-untyped-call]
+    total = _totals(batches, plan)
+    parts: dict[str, Tensor] = {}
+    for batch in batches:
+        loss, found = _losses(network, batch, plan, state, total)
+        if loss.requires_grad:
+            loss.backward()  # type: ignore[no-untyped-call]
+        parts = {name: parts.get(name, 0.0) + part.detach() for name, part in found.items()}
+    losses = {name: float(add_up(part)) for name, part in parts.items()}
     add_up_gradients(network.parameters())
     norm = float(nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm))
     if not math.isfinite(norm) or not all(math.isfinite(value) for value in losses.values()):
-        rows = draw_rows(plan.groups, plan.recipe.window, (plan.recipe.seed, step))
         raise BadData(
             f"step {step + 1}: losses {losses} with gradient norm {norm} on the records "
-            f"{', '.join(row.entry.key for row in rows)}"
+            f"{', '.join(row.entry.key for row in _rows_of(plan, step))}"
         )
     optimiser.step()
     return losses
+
+
+def _totals(batches: Sequence[Batch], plan: Plan) -> dict[str, Tensor]:
+    """Return the sum of each task's weights, (part,), over all batches and processes."""
+    found = {}
+    for name, task in plan.tasks.items():
+        mine = torch.zeros(task.parts, device=plan.place.device)
+        for batch in batches:
+            if name in batch.weights:
+                mine = mine + totals(batch.weights[name])
+        found[name] = add_up(mine)
+    return found
+
+
+def _losses(
+    network: Network, batch: Batch, plan: Plan, state: State, total: Mapping[str, Tensor]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the loss of one batch, and the part of each task in it."""
+    device = plan.place.device
+    bf16 = plan.recipe.training.precision == "bf16"
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        logits = network(batch.signal, batch.present, batch.valid, batch.covariates, batch.rows)
+    losses = {}
+    loss = torch.zeros((), device=device)
+    for name, task in plan.tasks.items():
+        part = coarse = torch.zeros((), device=device)
+        deep = plan.recipe.tasks[name].deep_supervision
+        if name in batch.weights:
+            weight, target = batch.weights[name], batch.targets[name]
+            share = _weighted(normalise(weight, total[name]), state.weights[name])
+            part = task.loss(logits[name].float(), target, share)
+            if deep:
+                coarse = _coarse_loss(name, task, logits, target, share)
+            loss = loss + plan.recipe.tasks[name].weight * (part + deep * coarse)
+        losses[name] = part
+        if deep:
+            losses[f"{name}.deep"] = coarse
+    return loss, losses
 
 
 def _coarse_loss(
@@ -311,15 +335,6 @@ def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
     torch._foreach_lerp_(mine, theirs, 1 - decay)
     for copied, buffer in zip(average.buffers(), network.buffers(), strict=True):
         copied.copy_(buffer)  # a batch norm's running statistics
-
-
-def _decayed(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Return parameter groups: decay for matrices and kernels, none for scales and biases."""
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in parameters if p.squeeze().ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.squeeze().ndim <= 1], "weight_decay": 0.0},
-    ]
 
 
 def _resume(

@@ -281,10 +281,6 @@ class TrainingRecipe(Section):
 
     optimiser: Literal["adamw", "adam", "ranger", "madgrad"] = "adamw"
     schedule: Literal["cosine", "constant", "cyclic"] = "cosine"
-    cycle: Literal["triangular", "cosine"] = "triangular"
-    cycle_steps: Positive | None = None
-    cycle_floor: Share = 0.1
-    accumulate: tuple[tuple[Annotated[int, Field(ge=0)], Positive], ...] = ()
     steps: Positive = 3000
     learning_rate: PositiveFloat = 2e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.02
@@ -294,6 +290,10 @@ class TrainingRecipe(Section):
     average: Share = 0.998
     checkpoint_steps: Positive = 200
     validate_steps: Positive = 1000
+    cycle: Literal["triangular", "cosine"] = "triangular"
+    cycle_steps: Positive | None = None
+    cycle_floor: Share = 0.1
+    accumulate: tuple[tuple[Annotated[int, Field(ge=0)], Positive], ...] = ()
     select: Literal["last", "best"] = "last"
     mixup: Annotated[float, Field(ge=0, lt=1)] = 0.0
     snapshots: Annotated[int, Field(ge=0)] = 0

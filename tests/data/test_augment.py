@@ -10,10 +10,12 @@ import pytest
 from numpy.typing import NDArray
 
 from fascicle.data.augment import (
+    ELECTRODE_NOISES,
     Augmentation,
     augment_signal,
     draw_leads,
     draw_shifts,
+    lead_noise,
     shift_leads,
 )
 from fascicle.errors import BadRequest
@@ -34,7 +36,8 @@ def _vary(settings: Augmentation, seed: int, samples: int = 1000) -> NDArray[np.
 
 
 def test_zeros_switch_everything_off() -> None:
-    assert len(fields(NOTHING)) == 9
+    assert len(fields(NOTHING)) == 13
+    assert all(getattr(NOTHING, f.name) == (f.name == "gain") for f in fields(NOTHING))
     for seed in range(20):
         rng = np.random.default_rng(seed)
         assert np.array_equal(_vary(NOTHING, seed), _signal())
@@ -43,7 +46,9 @@ def test_zeros_switch_everything_off() -> None:
 
 
 @pytest.mark.parametrize(
-    "part", [{"gain": 1.5}, {"baseline_mv": 0.2}, {"noise_mv": 0.1}, {"cutout_s": 1.0}]
+    "part",
+    [{"gain": 1.5}, {"baseline_mv": 0.2}, {"noise_mv": 0.1}, {"cutout_s": 1.0}]
+    + [{name: 0.1} for name in ELECTRODE_NOISES],
 )
 def test_the_same_generator_gives_the_same_signal(part: dict[str, float]) -> None:
     settings = replace(NOTHING, **part)
@@ -97,6 +102,43 @@ def test_noise_is_bounded_in_size() -> None:
     assert 5 < sum(spread < 1e-6 for spread in spreads) < 35
 
 
+@pytest.mark.parametrize("name", ELECTRODE_NOISES)
+def test_electrode_noises_obey_einthoven_and_their_size(name: str) -> None:
+    settings = replace(NOTHING, **{name: 0.2})
+    added = np.stack([_vary(settings, seed) - _signal() for seed in range(60)])
+    untouched = np.abs(added).max(axis=(1, 2)) < 1e-6
+    assert 15 < untouched.sum() < 45  # half of the windows
+    one, two, three = added[:, 0], added[:, 1], added[:, 2]
+    assert np.abs(three - (two - one)).max() < 1e-5
+    spread = added.std(axis=2).mean(axis=1)
+    if name == "electrode_mv":
+        assert 0.1 < np.abs(added).max() <= 0.2 + 1e-6
+    else:
+        assert 0.1 < spread.max() < 0.35
+
+
+def test_hum_is_of_either_mains_muscle_is_fast_and_jolts_are_slow_and_rare() -> None:
+    hertz = np.fft.rfftfreq(2500, 1 / 250)
+
+    def power(kind: str, seed: int) -> NDArray[np.float64]:
+        noise = lead_noise(kind, 2500, 250.0, np.random.default_rng(seed))
+        return np.asarray((np.abs(np.fft.rfft(noise)) ** 2).sum(axis=0), dtype=np.float64)
+
+    assert {float(hertz[power("mains", seed).argmax()]) for seed in range(20)} == {50.0, 60.0}
+    muscle, motion = power("muscle", 1), power("motion", 1)
+    assert muscle[hertz < 5].sum() < 0.05 * muscle.sum()
+    assert motion[hertz < 10].sum() > 0.9 * motion.sum()
+    still = np.abs(lead_noise("motion", 2500, 250.0, np.random.default_rng(0))) < 0.01
+    assert still.mean() > 0.5
+
+
+@pytest.mark.parametrize("samples", [0, 1, 2, 3])
+def test_noise_of_short_windows_is_finite(samples: int) -> None:
+    settings = replace(NOTHING, **dict.fromkeys(ELECTRODE_NOISES, 0.1))
+    for seed in range(30):
+        assert np.isfinite(_vary(settings, seed, samples)).all()
+
+
 def test_a_cutout_blanks_one_span_of_all_leads() -> None:
     settings = replace(NOTHING, cutout_s=1.0)
     lengths = []
@@ -135,6 +177,18 @@ def test_lead_sets_are_the_published_ones_or_one_lead() -> None:
     several = {names for names in drawn if len(names) > 1}
     assert several == {tuple(LEAD_SETS[name]) for name in ("6", "4", "3", "2")}
     assert {names[0] for names in drawn if len(names) == 1} == set(LEADS)
+
+
+def test_limb_leads_or_chest_leads_go_together() -> None:
+    settings = replace(NOTHING, lead_group=0.5)
+    drawn = [draw_leads(ALL, settings, np.random.default_rng(seed)) for seed in range(400)]
+    names = [tuple(np.asarray(LEADS)[kept].tolist()) for kept in drawn]
+    assert set(names) == {LEADS, LEADS[:6], LEADS[6:]}
+    assert all(0.2 < names.count(group) / 400 < 0.3 for group in (LEADS[:6], LEADS[6:]))
+    limb = np.isin(LEADS, LEADS[:6])
+    always = replace(NOTHING, lead_group=1.0)
+    for seed in range(20):  # a record that has only one of the groups keeps it
+        assert np.array_equal(draw_leads(limb, always, np.random.default_rng(seed)), limb)
 
 
 def test_the_shares_of_windows_are_those_asked_for() -> None:
@@ -179,6 +233,10 @@ def test_a_shift_beyond_the_window_leaves_nothing(shift: int) -> None:
         ("baseline_mv", -0.1),
         ("noise_mv", float("inf")),
         ("cutout_s", -1.0),
+        ("mains_mv", -0.1),
+        ("muscle_mv", float("nan")),
+        ("electrode_mv", float("inf")),
+        ("lead_group", 1.5),
         ("lead_shift_s", -1.0),
         ("lead_set", 1.1),
         ("lead_drop", -0.1),
@@ -194,3 +252,5 @@ def test_impossible_settings_are_refused(key: str, value: Any) -> None:
 def test_shares_that_exclude_each_other_must_fit() -> None:
     with pytest.raises(BadRequest, match="together"):
         replace(NOTHING, lead_set=0.6, lead_drop=0.6)
+    with pytest.raises(BadRequest, match="together"):
+        replace(NOTHING, lead_set=0.3, lead_drop=0.4, lead_group=0.4)

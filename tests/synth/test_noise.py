@@ -36,7 +36,7 @@ def test_same_seed_same_noise(clean: Record, kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "low", "high"),
-    [("baseline", 0.0, 0.7), ("mains", 49.0, 51.0), ("muscle", 5.0, 220.0)],
+    [("baseline", 0.0, 0.7), ("mains", 49.0, 51.0), ("muscle", 5.0, 220.0), ("motion", 0.0, 12.0)],
 )
 def test_noise_lies_in_its_band(clean: Record, kind: str, low: float, high: float) -> None:
     added = add_noise(clean, 0.0, kind, seed=5).signal.astype(float) - clean.signal

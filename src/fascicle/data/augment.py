@@ -5,13 +5,23 @@ Signals are (lead, sample) float32 in mV at the net's rate; `present` is (lead,)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fascicle.errors import BadRequest
 from fascicle.record import LEAD_SETS, LEADS
+from fascicle.synth.noise import electrode_matrix, electrode_noise
+
+ELECTRODE_NOISES: Mapping[str, str] = {
+    "mains_mv": "mains",
+    "muscle_mv": "muscle",
+    "electrode_mv": "motion",
+}
+"""Size of a noise -> which of `synth.NOISE_KINDS` it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +35,21 @@ class Augmentation:
     baseline_mv
         Largest amplitude of slow wander, 0.1 to 0.5 Hz, left after cleaning (0.05 to 0.2 usual).
     noise_mv
-        Largest standard deviation of muscle-like noise (0.01 to 0.05 usual).
+        Largest standard deviation of white noise, of each lead its own (0.01 to 0.05 usual).
+    mains_mv
+        Largest root mean square of hum at 50 or 60 Hz (0.005 to 0.03 usual).
+    muscle_mv
+        Largest root mean square of muscle noise, 10 Hz and above (0.01 to 0.05 usual).
+    electrode_mv
+        Largest jolt of an electrode that moves (0.1 to 0.5 usual).
     cutout_s
         Longest gap that is blanked in all leads.
     lead_set
         Share of windows that keep only one of the published lead sets, or one lead.
     lead_drop
         Share of windows in which each lead is dropped with probability a half.
+    lead_group
+        Share of windows that lose all limb leads, or all chest leads.
     lead_shift_s
         Largest shift of single leads against the others, with their marks.
     lead_shift
@@ -49,18 +67,22 @@ class Augmentation:
     lead_shift_s: float = 0.0
     lead_shift: float = 0.0
     covariate_drop: float = 0.2
+    mains_mv: float = 0.0
+    muscle_mv: float = 0.0
+    electrode_mv: float = 0.0
+    lead_group: float = 0.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.gain < np.inf:
             raise BadRequest(f"gain must be at least 1, not {self.gain}")
-        for name in ("baseline_mv", "noise_mv", "cutout_s", "lead_shift_s"):
+        for name in ("baseline_mv", "noise_mv", "cutout_s", "lead_shift_s", *ELECTRODE_NOISES):
             if not 0 <= getattr(self, name) < np.inf:
                 raise BadRequest(f"{name} must not be negative, not {getattr(self, name)}")
-        for name in ("lead_set", "lead_drop", "lead_shift", "covariate_drop"):
+        for name in ("lead_set", "lead_drop", "lead_group", "lead_shift", "covariate_drop"):
             if not 0 <= getattr(self, name) <= 1:
                 raise BadRequest(f"{name} must be a share from 0 to 1, not {getattr(self, name)}")
-        if self.lead_set + self.lead_drop > 1:
-            raise BadRequest("lead_set and lead_drop must not exceed 1 together")
+        if self.lead_set + self.lead_drop + self.lead_group > 1:
+            raise BadRequest("lead_set, lead_drop and lead_group must not exceed 1 together")
 
 
 def augment_signal(
@@ -84,16 +106,40 @@ def augment_signal(
     if settings.noise_mv and rng.random() < 0.5:
         spread = np.float32(rng.uniform(0, settings.noise_mv))
         signal += spread * rng.standard_normal(signal.shape, dtype=np.float32)
+    for name, kind in ELECTRODE_NOISES.items():
+        largest = getattr(settings, name)
+        if largest and samples > 1 and rng.random() < 0.5:
+            signal += rng.uniform(0, largest) * lead_noise(kind, samples, rate_hz, rng)
     if settings.cutout_s and rng.random() < 0.3:
         gap = int(rng.uniform(0, settings.cutout_s) * rate_hz)
         first = int(rng.integers(0, max(samples - gap, 1)))
         signal[:, first : first + gap] = 0
 
 
+def lead_noise(
+    kind: str, samples: int, rate_hz: float, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Return noise (lead, sample) that arises at the electrodes: Einthoven's law holds in it.
+
+    Of unit root mean square in a typical lead; of "motion" one electrode's largest jolt is 1.
+    """
+    matrix, mains_hz = _electrodes(), (50.0, 60.0)[int(rng.integers(2))]
+    drawn = electrode_noise(rng, kind, matrix.shape[1], samples, rate_hz, mains_hz)
+    if kind == "motion":
+        drawn *= np.sqrt(2) / np.abs(drawn).max()  # the matrix halves the power
+    return matrix @ drawn.astype(np.float32)
+
+
+@cache
+def _electrodes() -> NDArray[np.float32]:
+    return electrode_matrix(LEADS).astype(np.float32)
+
+
 def draw_leads(
     present: NDArray[np.bool_], settings: Augmentation, rng: np.random.Generator
 ) -> NDArray[np.bool_]:
     """Return which of the present leads to keep: at least one of them."""
+    fewer = settings.lead_set + settings.lead_drop
     kept = present.copy()
     draw = rng.random()
     if draw < settings.lead_set:
@@ -102,8 +148,11 @@ def draw_leads(
         if len(chosen) == 1:
             chosen = (str(rng.choice(np.asarray(LEADS)[present])),)
         kept &= np.isin(LEADS, chosen)
-    elif draw < settings.lead_set + settings.lead_drop:
+    elif draw < fewer:
         kept &= rng.random(len(kept)) < 0.5
+    elif draw < fewer + settings.lead_group:
+        limb = np.isin(LEADS, LEAD_SETS["6"])
+        kept &= limb if rng.random() < 0.5 else ~limb
     return kept if kept.any() else present
 
 

@@ -15,7 +15,7 @@ from fascicle.errors import BadRequest
 from fascicle.record import Record
 from fascicle.synth.shapes import Floats
 
-NOISE_KINDS = ("baseline", "mains", "muscle", "white")
+NOISE_KINDS = ("baseline", "mains", "muscle", "motion", "white")
 """Kinds of `add_noise`."""
 
 ELECTRODES = ("RA", "LA", "LL", "V1", "V2", "V3", "V4", "V5", "V6")
@@ -99,7 +99,7 @@ def draw_noise(
         ("mains", noise.mains_mv),
         ("muscle", noise.muscle_mv),
     ):
-        drawn = _electrode_noise(rng, kind, electrodes, samples, rate_hz, noise.mains_hz)
+        drawn = electrode_noise(rng, kind, electrodes, samples, rate_hz, noise.mains_hz)
         total += size * drawn
     return matrix @ total
 
@@ -139,7 +139,7 @@ def add_noise(
         raise BadRequest(f"record {record.name!r} is flat: it has no signal-to-noise ratio")
     matrix = electrode_matrix(record.leads)
     rng = np.random.default_rng(seed)
-    drawn = matrix @ _electrode_noise(
+    drawn = matrix @ electrode_noise(
         rng, kind, matrix.shape[1], record.samples, record.rate_hz, mains_hz
     )
     noise_power = float(np.sum(np.where(valid, drawn, 0.0) ** 2))
@@ -147,10 +147,13 @@ def add_noise(
     return replace(record, signal=(signal + scale * drawn).astype(np.float32))
 
 
-def _electrode_noise(
+def electrode_noise(
     rng: np.random.Generator, kind: str, electrodes: int, samples: int, rate_hz: float, mains: float
 ) -> Floats:
-    """Return noise (electrode, sample) of unit root mean square."""
+    """Return noise (electrode, sample) of one of `NOISE_KINDS`, of unit root mean square.
+
+    That of "motion" is taken over all electrodes: few of them move.
+    """
     if kind == "white":
         return rng.standard_normal((electrodes, samples))
     times = np.arange(samples) / rate_hz
@@ -162,6 +165,8 @@ def _electrode_noise(
         return hum
     if kind == "baseline":
         return _wander(rng, electrodes, times)
+    if kind == "motion":
+        return _jolts(rng, electrodes, times)
     # Muscle: the spectrum of white noise shaped to rise from 10 Hz and fall after 100 Hz.
     length = next_fast_len(samples, real=True)
     white = rng.standard_normal((electrodes, length), dtype=np.float32)
@@ -183,3 +188,21 @@ def _wander(rng: np.random.Generator, electrodes: int, times: Floats) -> Floats:
     grid = np.arange(0.0, times[-1] + 0.05, 0.04)
     coarse = (size * np.sin(2 * np.pi * hertz * grid + phase)).sum(axis=1)
     return np.stack([np.interp(times, grid, row) for row in coarse])
+
+
+def _jolts(rng: np.random.Generator, electrodes: int, times: Floats) -> Floats:
+    """Return jolts of single electrodes, about one in five seconds and at least one.
+
+    The skin is stretched: the potential leaps within 20 to 80 ms and creeps back in 0.1 to 0.6 s.
+    """
+    drawn = np.zeros((electrodes, len(times)))
+    for _ in range(1 + rng.poisson(times[-1] / 5.0)):
+        since = times - rng.uniform(0.0, 0.9 * times[-1])
+        first = int(np.searchsorted(since, 0.0))
+        leap, creep = rng.uniform(0.02, 0.08), rng.uniform(0.1, 0.6)
+        jolt = np.exp(-since[first:] / creep) - np.exp(-since[first:] / leap)
+        drawn[rng.integers(electrodes), first:] += (
+            rng.choice((-1.0, 1.0)) * (0.3 + rng.random()) * jolt
+        )
+    unit: Floats = drawn / np.sqrt(np.mean(drawn**2))
+    return unit

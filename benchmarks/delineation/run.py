@@ -3,82 +3,40 @@
     python benchmarks/delineation/run.py --data DIR [--recipe recipes/waves.toml] [--quick]
 
 Every fold's training is resumed where it stopped; results.json has all figures with their 95 %
-intervals over records.
+intervals over records. A quick run trains for a few steps and writes under out/.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 from pathlib import Path
 
-import torch
+import parts
+from folds import FOLDS, WAVES_RECIPE, fold_net
 
 from fascicle.evaluate import Case, collect, score
 from fascicle.predict import load
-from fascicle.recipe import read_recipe
-from fascicle.train.run import train_recipe
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
-
-import measuring  # noqa: E402
-
-FOLDS = range(5)
 SHOWN = ("P", "QRS", "T")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds ludb/")
-    parser.add_argument("--recipe", type=Path, default=HERE.parents[1] / "recipes" / "waves.toml")
-    parser.add_argument("--runs", type=Path, default=Path("runs/delineation"))
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--quick", action="store_true", help="a few steps: proves that it runs")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    options = parts.options(__doc__ or "")
+    options.add_argument("--recipe", type=Path, default=WAVES_RECIPE)
+    asked = options.parse_args()
+    about = parts.start(asked)
     cases: list[Case] = []
     for fold in FOLDS:
-        bundle = train_fold(fold, arguments)
-        model = load(bundle)
-        cases += collect(model, "ludb", arguments.data, folds=[fold])
+        model = load(fold_net(asked.recipe, fold, asked))
+        cases += collect(model, "ludb", asked.data, folds=[fold])
         print(f"fold {fold}: {len(cases)} records so far", flush=True)
     scores, groups = score(cases, [model.tasks["waves"]])
-    result = {
+    result = about | {
         "records": len(cases),
-        "recipe": arguments.recipe.name,
-        "command": "python benchmarks/delineation/run.py --data DIR",
-        "quick": arguments.quick,
-        "commit": measuring.commit(),
+        "recipe": asked.recipe.name,
         "scores": scores,
         "groups": groups,
     }
-    if arguments.quick:
-        print(table(result))
-        return
-    measuring.write(HERE, result, table(result))
-
-
-def train_fold(fold: int, arguments: argparse.Namespace) -> Path:
-    """Return the bundle of the net that has not seen this fold."""
-    others = [other for other in FOLDS if other != fold]
-    recipe = read_recipe(arguments.recipe)
-    group = next(i for i, g in enumerate(recipe.groups) if g.source == "ludb")
-    changes = [f"groups.{group}.folds={others}"]
-    if arguments.quick:
-        changes += ["training.steps=4", "training.warmup_steps=1"]
-    folder: Path = arguments.runs / f"{arguments.recipe.stem}-{fold}"
-    bundle = folder / "bundle.safetensors"
-    if bundle.exists():
-        return bundle
-    packs = arguments.runs / "packs"
-    recipe = read_recipe(arguments.recipe, changes)
-    return train_recipe(recipe, arguments.data, packs, folder, resume=True, progress=show)
-
-
-def show(step: int, steps: int, values: object) -> None:
-    if step % 100 == 0 or step == steps:
-        print(f"  step {step} of {steps}: {values}", flush=True)
+    parts.write(asked, "run", result, table(result))
 
 
 def table(result: dict) -> str:  # type: ignore[type-arg]

@@ -8,6 +8,8 @@ of whole records may be mixed: any share from 0 to 1.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -47,6 +49,24 @@ def beat_loss(
     here = functional.binary_cross_entropy_with_logits(logits[:, 0], target[:, 0], reduction="none")
     kind = functional.cross_entropy(logits[:, 1:], target[:, 1].long(), reduction="none")
     return (here * weight[:, 0]).sum() + (kind * weight[:, 1]).sum()
+
+
+def frame_cross_entropy(
+    logits: Float[Tensor, "batch class frame"],
+    target: Float[Tensor, "batch 1 sample"],
+    weight: Float[Tensor, "batch 1 sample"],
+    *,
+    classes: Sequence[float] | None = None,
+) -> Float[Tensor, ""]:
+    """Return the weighted softmax cross-entropy of frames, each of which answers for its samples.
+
+    Frames share the samples evenly; `classes` says how much each class counts, 1 where None.
+    """
+    step = -(-target.shape[-1] // logits.shape[-1])
+    spread = logits.repeat_interleave(step, dim=-1)[..., : target.shape[-1]]
+    counts = None if classes is None else torch.tensor(classes, device=logits.device)
+    loss = functional.cross_entropy(spread, target[:, 0].long(), counts, reduction="none")
+    return (loss * weight[:, 0]).sum()
 
 
 def focal_loss(
@@ -159,6 +179,35 @@ def challenge_loss(
     score = challenge_score(probability, target * known, rewards=rewards)
     entropy = binary_cross_entropy(logits[:, 0], target, weight)
     return entropy - share * (score * weight.sum(1)).sum()
+
+
+def barlow_twins_loss(
+    first: Float[Tensor, "row output"],
+    second: Float[Tensor, "row output"],
+    redundancy: float = 0.005,
+) -> Float[Tensor, ""]:
+    """Return how far two views of the same rows are from equal, and outputs from independent.
+
+    C is the correlation over the rows of each output of the first view with each of the second; the
+    loss is sum_i (1 - C_ii)^2 + redundancy x sum_(i != j) C_ij^2 (Zbontar et al. 2021, eq. 1-2).
+    It does not part into rows: all rows of a batch must be there.
+    """
+    correlation = view_correlation(first, second)
+    same = torch.diagonal(correlation)
+    others = correlation.square().sum() - same.square().sum()
+    return (1 - same).square().sum() + redundancy * others
+
+
+def view_correlation(
+    first: Float[Tensor, "row output"], second: Float[Tensor, "row output"]
+) -> Float[Tensor, "output output"]:
+    """Return the correlation of each output of one view with each of the other; 0 if constant."""
+
+    def standard(view: Tensor) -> Tensor:
+        centred = view - view.mean(0)
+        return centred * (centred.square().mean(0) + 1e-5).rsqrt()
+
+    return standard(first).T @ standard(second) / len(first)
 
 
 def totals(weight: Float[Tensor, "batch part *rest"]) -> Float[Tensor, " part"]:

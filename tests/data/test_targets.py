@@ -17,11 +17,12 @@ from fascicle.data.targets import (
     beat_class_target,
     beats_target,
     labels_target,
+    rhythm_target,
     timing_target,
     waves_target,
 )
-from fascicle.labels import Term, Vocabulary
-from fascicle.record import LEADS, Beat, Wave
+from fascicle.labels import Term, Vocabulary, rhythm_classes
+from fascicle.record import LEADS, Beat, Rhythm, Wave
 
 Make = Callable[..., Entry]
 NONE, P, QRS, T = 0, 1, 2, 3
@@ -257,3 +258,47 @@ def test_first_and_last_beats_have_no_timing(entry: Make, time_s: float) -> None
     assert weight.tolist() == [0]
     alone = entry(beats=(Beat(1.0, "N"),))
     assert timing_target(alone, 125, 250, 250.0, None)[1].tolist() == [0]
+
+
+KINDS = rhythm_classes()
+SINUS, AF = 0, 1
+
+
+def test_rhythm_marks_hold_from_one_to_the_next(entry: Make) -> None:
+    spans = (Rhythm(0.5, 3.0, "AFIB"), Rhythm(3.0, 6.0, "B"), Rhythm(6.0, 10.0, "SBR"))
+    made = entry(rhythms=spans, annotated=frozenset({"rhythms"}), samples=2500)
+    target, weight = rhythm_target(made, 0, 2500, 250.0, KINDS)
+    assert target.dtype == weight.dtype == np.float32
+    assert target.shape == weight.shape == (1, 2500)
+    assert _spans(weight[0]) == [(125, 749), (1500, 2499)]  # nobody says on what B stands
+    assert (target[0, 125:750] == AF).all()
+    assert (target[0, 1500:] == SINUS).all()
+    later, known = rhythm_target(made, 700, 900, 250.0, KINDS)
+    assert np.array_equal(later[0, :50], target[0, 700:750])
+    assert _spans(known[0]) == [(0, 49), (800, 899)]
+
+
+def test_rhythms_beyond_the_record_are_unknown(entry: Make) -> None:
+    spans = (Rhythm(0.0, 10.0, "N"),)
+    made = entry(rhythms=spans, annotated=frozenset({"rhythms"}), samples=1000)
+    assert _spans(rhythm_target(made, 900, 300, 250.0, KINDS)[1][0]) == [(0, 99)]
+    assert not rhythm_target(made, 1000, 300, 250.0, KINDS)[1].any()
+
+
+def test_a_mark_that_nobody_knows_teaches_nothing(entry: Make) -> None:
+    spans = (Rhythm(0.0, 2.0, "XYZ"),)
+    made = entry(rhythms=spans, annotated=frozenset({"rhythms"}))
+    assert not rhythm_target(made, 0, 500, 250.0, KINDS)[1].any()
+
+
+def test_a_statement_teaches_every_second_and_marks_go_before_it(entry: Make) -> None:
+    said = {"SNOMED-CT": frozenset({"164889003"})}
+    target, weight = rhythm_target(entry(labels=said, samples=600), 0, 1000, 250.0, KINDS)
+    assert _spans(weight[0]) == [(0, 599)]
+    assert (target[0, :600] == AF).all()
+    marked = entry(labels=said, rhythms=(Rhythm(0, 1, "N"),), annotated=frozenset({"rhythms"}))
+    target, weight = rhythm_target(marked, 0, 500, 250.0, KINDS)
+    assert _spans(weight[0]) == [(0, 249)]
+    assert not target.any()
+    both = entry(labels={"SNOMED-CT": frozenset({"164889003", "426783006"})})
+    assert not rhythm_target(both, 0, 500, 250.0, KINDS)[1].any()

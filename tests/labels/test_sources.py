@@ -8,7 +8,6 @@ import pytest
 from fascicle import record
 from fascicle.errors import BadRequest
 from fascicle.labels import (
-    RhythmKind,
     aami_classes,
     aami_kind,
     challenge_classes,
@@ -16,7 +15,6 @@ from fascicle.labels import (
     cinc_codes,
     ludb_codes,
     ludb_diagnoses,
-    rhythm_kinds,
     rhythms,
     scp_statements,
     superclass_of,
@@ -124,22 +122,6 @@ def test_other_symbols_are_no_beats(symbol: str) -> None:
 def test_beat_kinds_are_those_of_the_record() -> None:
     assert get_args(BeatKind) == get_args(record.BeatKind)
     assert tuple(term.code for term in aami_classes().terms) == record.BEAT_KINDS
-
-
-def test_rhythms_have_a_kind_each() -> None:
-    kinds = rhythm_kinds()
-    assert list(kinds) == [term.code for term in rhythms().terms]
-    assert len(kinds) == 15
-    assert set(kinds.values()) == set(get_args(RhythmKind))
-    assert [kinds[mark] for mark in ("N", "SBR", "AFIB", "AFL", "SVTA", "VT", "P")] == [
-        "sinus",
-        "sinus",
-        "AF",
-        "flutter",
-        "SVT",
-        "VT",
-        "paced",
-    ]
 
 
 def test_ludb_codes_are_the_same_from_the_table_and_from_a_header() -> None:

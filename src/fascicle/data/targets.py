@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fascicle.data.beat_windows import beat_near, class_of
 from fascicle.data.pack import Entry
-from fascicle.labels import Vocabulary, rewrite
+from fascicle.labels import Vocabulary, rewrite, rhythm_kinds, said_rhythm
 from fascicle.record import BEAT_KINDS, LEADS, WAVE_KINDS, Wave
 
 Target = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -105,6 +105,35 @@ def _qrs_times(entry: Entry) -> list[float]:
         return []
     groups = np.split(np.asarray(peaks), np.flatnonzero(np.diff(peaks) > 0.1) + 1)
     return [float(np.median(group)) for group in groups if 2 * len(group) >= leads]
+
+
+def rhythm_target(
+    entry: Entry, start: int, samples: int, rate_hz: float, vocabulary: Vocabulary | None
+) -> Target:
+    """Return (1, sample): the place of the rhythm in the vocabulary; and weights of that shape.
+
+    Marks count where there are any. Without, a statement that names one kind of rhythm holds for
+    the whole record; a mark or a record that names none, or several, has weight 0.
+    """
+    assert vocabulary is not None
+    places = {term.code: place for place, term in enumerate(vocabulary.terms)}
+    target = np.zeros((1, samples), dtype=np.float32)
+    weight = np.zeros_like(target)
+    for low_s, high_s, kind in _told_rhythms(entry, rate_hz):
+        if kind in places:
+            low, high = (round(time_s * rate_hz) - start for time_s in (low_s, high_s))
+            inside = slice(max(low, 0), max(min(high, entry.samples - start), 0))
+            target[0, inside] = places[kind]
+            weight[0, inside] = 1
+    return target, weight
+
+
+def _told_rhythms(entry: Entry, rate_hz: float) -> list[tuple[float, float, str | None]]:
+    """Return (start, end, kind) of what is told of an entry's rhythm."""
+    if "rhythms" in entry.annotated:
+        kinds = rhythm_kinds()
+        return [(span.start_s, span.end_s, kinds.get(span.kind)) for span in entry.rhythms]
+    return [(0.0, entry.samples / rate_hz, said_rhythm(entry.labels))]
 
 
 def labels_target(

@@ -3,6 +3,14 @@
 from fascicle.labels.crosswalk import challenge_conversion, crosswalk, translate
 from fascicle.labels.phrases import Rule, read_rules
 from fascicle.labels.rewriting import REWRITTEN, restore, restore_logits, rewrite, rewritten
+from fascicle.labels.rhythm import (
+    UNSAID,
+    RhythmKind,
+    rhythm_classes,
+    rhythm_kinds,
+    rhythm_mark,
+    said_rhythm,
+)
 from fascicle.labels.sources import (
     AAMI,
     HEART_AXIS,
@@ -13,7 +21,6 @@ from fascicle.labels.sources import (
     SINUS_RHYTHM,
     SNOMED,
     SUPERCLASS,
-    RhythmKind,
     aami_classes,
     aami_kind,
     challenge_classes,
@@ -21,7 +28,6 @@ from fascicle.labels.sources import (
     cinc_codes,
     ludb_codes,
     ludb_diagnoses,
-    rhythm_kinds,
     rhythms,
     scp_statements,
     superclass_of,
@@ -41,6 +47,7 @@ __all__ = [
     "SINUS_RHYTHM",
     "SNOMED",
     "SUPERCLASS",
+    "UNSAID",
     "Mention",
     "Reading",
     "RhythmKind",
@@ -65,8 +72,11 @@ __all__ = [
     "restore_logits",
     "rewrite",
     "rewritten",
+    "rhythm_classes",
     "rhythm_kinds",
+    "rhythm_mark",
     "rhythms",
+    "said_rhythm",
     "scp_statements",
     "select",
     "superclass_of",

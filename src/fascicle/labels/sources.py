@@ -31,7 +31,6 @@ LUDB: Final = "LUDB"
 
 # `record` has the same words; these two rooms do not import each other.
 BeatKind = Literal["N", "S", "V", "F", "Q"]
-RhythmKind = Literal["sinus", "AF", "flutter", "SVT", "VT", "paced", "other"]
 
 
 def _lines(table: str) -> list[str]:
@@ -140,14 +139,6 @@ def aami_kind(symbol: str) -> BeatKind | None:
 def rhythms() -> Vocabulary:
     """Return the 15 rhythm marks of the MIT-BIH Arrhythmia Database, without their bracket."""
     return _plain(MIT_RHYTHM, "mit_bih_rhythms")
-
-
-@cache
-def rhythm_kinds() -> Mapping[str, RhythmKind]:
-    """Return the kind of rhythm of each mark: sinus AF flutter SVT VT paced other."""
-    return MappingProxyType(
-        {row["code"]: cast(RhythmKind, row["kind"]) for row in rows("mit_bih_rhythms")}
-    )
 
 
 def ludb_code(text: str) -> str:

@@ -290,11 +290,11 @@ def test_headers_that_do_not_fit_are_refused(
 
 def test_an_unknown_task_is_refused(small: Bundle, path: Path) -> None:
     recipe = small.recipe.model_dump(mode="json")
-    recipe["tasks"]["rhythm"] = recipe["tasks"]["beats"]
+    recipe["tasks"]["speech"] = recipe["tasks"]["beats"]
     vocabulary = superclasses().to_dict()
     header = {name: v.to_dict() for name, v in small.vocabularies.items()}
-    rewrite(path, recipe=recipe, vocabularies={**header, "rhythm": vocabulary})
-    with pytest.raises(BadBundle, match="unknown task rhythm; known: waves, beats, diagnosis"):
+    rewrite(path, recipe=recipe, vocabularies={**header, "speech": vocabulary})
+    with pytest.raises(BadBundle, match="unknown task speech; known: waves, beats, diagnosis"):
         read_bundle(path)
 
 

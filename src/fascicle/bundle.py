@@ -212,16 +212,18 @@ def new_network(recipe: Recipe, tasks: Mapping[str, Task]) -> Network:
     if recipe.backbone.name != "unet":  # which has masks for absent leads, not channels
         options["leads"] = [LEADS.index(lead) for lead in recipe.leads]
     heads = [
-        HeadPlan(name, task.head, len(task.classes), _head_options(recipe, name))
+        HeadPlan(name, task.head, len(task.classes), _head_options(recipe, name, task.head))
         for name, task in tasks.items()
     ]
     return build_network(recipe.backbone.name, options, heads, recipe.window)
 
 
-def _head_options(recipe: Recipe, task: str) -> dict[str, Any]:
+def _head_options(recipe: Recipe, task: str, head: str) -> dict[str, Any]:
     """Return what the recipe says of a task's head."""
     settings = recipe.tasks[task]
-    if settings.head == "perceiver":
+    if head == "rhythm":
+        return {"rate_hz": recipe.preprocessing.rate_hz}
+    if head == "perceiver":
         options = (settings.perceiver or PerceiverRecipe()).model_dump()
         return {**options, "rate_hz": recipe.preprocessing.rate_hz}
     return {"deep": True} if settings.deep_supervision else {}

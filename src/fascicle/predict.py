@@ -25,6 +25,7 @@ from fascicle.decode.context import beat_features, write_kinds
 from fascicle.decode.delineation import delineate
 from fascicle.decode.ensembles import combine
 from fascicle.decode.intervals import intervals
+from fascicle.decode.rhythm import find_rhythms
 from fascicle.decode.stitch import cut
 from fascicle.errors import BadRequest
 from fascicle.io.leads import derive
@@ -41,6 +42,7 @@ from fascicle.record import (
     Findings,
     LeadQuality,
     Record,
+    Rhythm,
     Signal,
     Wave,
 )
@@ -179,7 +181,8 @@ def predict(
 ) -> dict[str, Array]:
     """Return the probabilities of each task.
 
-    Waves are (lead, 4, sample), beats (6, sample), a task of whole records (class,).
+    Waves are (lead, 4, sample), beats (6, sample), rhythms (7, frame), a task of whole records
+    (class,).
 
     Answers for whole records longer than 15 s are the mean of the logits over ten-second windows;
     a net that must be fed windows of its own length sees as many as cover the record evenly; a
@@ -265,7 +268,7 @@ def _logits(
         return _window_logits(network, tasks, [prepared], recipe.window)[0]
     rate_hz = recipe.preprocessing.rate_hz
     spans = _window_spans(prepared.signal.shape[1], rate_hz)
-    whole = [name for name, task in tasks.items() if task.resolution == "record"]
+    whole = [name for name, task in tasks.items() if task.whole or task.resolution == "record"]
     asked = set(tasks).union(*(task.needs for task in tasks.values()))
     dense = {name: network.heads[name] for name in network.order if name in asked - set(whole)}
     statistics = Statistics([network.backbone, *dense.values()])
@@ -317,7 +320,7 @@ def _window_logits(
             {
                 name: array[first:last].mean(axis=0)
                 if tasks[name].resolution == "record"
-                else _laid_out(array[first:last], mine, samples)
+                else _laid_out(_per_sample(array[first:last], window), mine, samples)
                 for name, array in every.items()
             }
         )
@@ -343,6 +346,12 @@ def _windows(jobs: Sequence[tuple[Prepared, int]], window: int) -> tuple[Tensor,
         torch.tensor([min(prepared.signal.shape[1], window) for prepared, _ in jobs]),
         torch.from_numpy(np.stack([prepared.covariates for prepared, _ in jobs])),
     )
+
+
+def _per_sample(windows: Array, samples: int) -> Array:
+    """Return windows (window, ..., frame) as (window, ..., sample)."""
+    step = -(-samples // windows.shape[-1])
+    return windows if step == 1 else np.repeat(windows, step, axis=-1)[..., :samples]
 
 
 def _laid_out(windows: Array, starts: NDArray[np.int_], samples: int) -> Array:
@@ -461,7 +470,7 @@ def _window_spans(samples: int, rate_hz: float) -> list[tuple[int, int]]:
 def outcome(
     prepared: Prepared, arrays: Mapping[str, Array], bundle: Bundle, tasks: Mapping[str, Task]
 ) -> Outcome:
-    """Return waves per lead, beats and answers that one record's probabilities make."""
+    """Return waves per lead, beats, rhythms and answers that one record's probabilities make."""
     rate_hz = bundle.recipe.preprocessing.rate_hz
     waves: list[Wave] = []
     for row, lead in enumerate(LEADS):
@@ -471,11 +480,16 @@ def outcome(
     if "beats" in arrays:
         beats = find_beats(arrays["beats"][0], arrays["beats"][1:], rate_hz)
     answers = {}
+    rhythms: tuple[Rhythm, ...] = ()
+    duration_s = prepared.signal.shape[1] / rate_hz
     for name, task in tasks.items():
+        if task.kind == "rhythm":
+            kinds = [term.code for term in task.vocabulary.terms]
+            rhythms = find_rhythms(arrays[name], duration_s, kinds)
         if task.resolution == "record":
             thresholds = np.asarray(bundle.thresholds_of(name))
             answers[name] = Answer(arrays[name], arrays[name] >= thresholds)
-    return Outcome(tuple(waves), beats, answers)
+    return Outcome(tuple(waves), beats, rhythms, answers)
 
 
 def assemble(
@@ -514,6 +528,7 @@ def assemble(
         quality=dict(quality),
         waves=(*agreed, *found.waves),
         beats=found.beats,
+        rhythm=found.rhythms if good else (),
         intervals=measures,
         diagnoses=_diagnoses(found, bundle, tasks),
         warnings=tuple(warnings),

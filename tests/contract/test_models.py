@@ -34,14 +34,16 @@ DECODER = ("backbone.up.", "backbone.skip.", "backbone.decoder.")
 """Weights of the U-Net that only the finest map needs."""
 CLASSES = {
     "waves": 4, "beats": 5, "diagnosis": 3, "pooled": 3, "challenge": 3, "logistic": 3,
-    "softmax": 3, "perceiver": 3,
+    "softmax": 3, "perceiver": 3, "rhythm": 7,
 }  # fmt: skip
 SHAPES = {
     "waves": (2, 12, 4, WINDOW), "beats": (2, 6, WINDOW), "diagnosis": (2, 3), "pooled": (2, 3),
     "challenge": (2, 2, 3), "logistic": (2, 3), "softmax": (2, 3), "perceiver": (2, 3),
+    "rhythm": (2, 7),
 }  # fmt: skip
-"""Logits of each head for two records."""
-NEEDS = {"perceiver": ("waves", "beats")}
+"""Logits of each head for two records; those of FRAMEWISE also have an axis of deepest frames."""
+FRAMEWISE = ("rhythm",)
+NEEDS = {"perceiver": ("waves", "beats"), "rhythm": ("waves", "beats")}
 """What else a net with this head must have."""
 DENSE = ("waves", "beats")
 """Heads that read the finest map; the others read the deepest."""
@@ -112,7 +114,8 @@ def test_a_recipe_can_name_a_backbone_and_its_defaults_make_it(backbone: str) ->
 def test_a_pair_runs_forward_and_backward(backbone: str, head: str) -> None:
     network = _network(backbone, head)
     logits = network(*_inputs())[head]
-    assert logits.shape == SHAPES[head]
+    frames = (FRAMES.get(backbone, 1),) if head in FRAMEWISE else ()
+    assert logits.shape == (*SHAPES[head], *frames)
     assert logits.isfinite().all()
     logits.square().sum().backward()
     for name, parameter in network.named_parameters():

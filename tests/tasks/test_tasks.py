@@ -14,7 +14,7 @@ from fascicle.data.pack import Entry
 from fascicle.errors import BadRequest
 from fascicle.labels import Term, Vocabulary
 from fascicle.models.network import HEADS, build_network
-from fascicle.record import BEAT_KINDS, LEADS, WAVE_KINDS, Beat, Wave
+from fascicle.record import BEAT_KINDS, LEADS, WAVE_KINDS, Beat, Rhythm, Wave
 from fascicle.tasks import (
     TASKS,
     Task,
@@ -45,8 +45,8 @@ def _entry() -> Entry:
         key="a/1", name="1", patient="a/1", fold=0, source="a", leads=LEADS, rate_hz=500.0,
         samples=500,
         shard="0", offset=0, scale=np.ones(12, dtype=np.float32), age=None, sex=None,
-        labels={"SCP-ECG": frozenset({"NORM"})}, annotated=frozenset({"beats", "waves"}),
-        waves=waves, beats=(Beat(0.74, "V"),), rhythms=(),
+        labels={"SCP-ECG": frozenset({"NORM"})}, annotated=frozenset({"beats", "rhythms", "waves"}),
+        waves=waves, beats=(Beat(0.74, "V"),), rhythms=(Rhythm(0.0, 2.0, "AFIB"),),
     )  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def test_target_logits_and_loss_of_a_task_fit(task: Task) -> None:
     network = build_network(
         "unet",
         {"filters": (8, 16), "decoder": (8,), "skip": 8},
-        [(task.name, task.head, len(task.vocabulary))],
+        [(t.name, t.head, len(t.vocabulary)) for t in (*(TASKS[n] for n in task.needs), task)],
         500,
     ).eval()
     target, weight = task.target(_entry(), 0, 500, 250.0, task.vocabulary)
@@ -112,8 +112,8 @@ def test_only_data_dependent_tasks_take_a_vocabulary() -> None:
 
 
 def test_unknown_tasks_and_a_diagnosis_without_classes_are_refused() -> None:
-    with pytest.raises(BadRequest, match="no task 'rhythm'; known: waves, beats, diagnosis"):
-        make_task("rhythm")
+    with pytest.raises(BadRequest, match="no task 'speech'; known: waves, beats, diagnosis"):
+        make_task("speech")
     for nothing in (None, Vocabulary(())):
         with pytest.raises(BadRequest, match="needs classes"):
             make_task("diagnosis", nothing)
@@ -142,6 +142,8 @@ def test_a_record_is_scored_for_what_it_says() -> None:
     assert is_labelled(entry, TASKS["waves"])
     assert is_labelled(entry, TASKS["beats"])
     assert not is_labelled(replace(entry, annotated=frozenset({"waves"})), TASKS["beats"])
+    assert is_labelled(entry, TASKS["rhythm"])
+    assert not is_labelled(replace(entry, annotated=frozenset({"rhythm"})), TASKS["rhythm"])
     diagnosis = make_task("diagnosis", Vocabulary((Term("SCP-ECG", "NORM", "normal"),)))
     assert is_labelled(entry, diagnosis)
     assert is_labelled(replace(entry, labels={"SCP-ECG": frozenset()}), diagnosis)

@@ -17,6 +17,7 @@ from fascicle.models.efficientnet import EfficientNet1d
 from fascicle.models.heads import BeatsHead, DiagnosisHead, FlatHead, JoinedHead, WavesHead
 from fascicle.models.perceiver import PerceiverHead
 from fascicle.models.resnet import ResNet34
+from fascicle.models.rhythm import RhythmHead
 from fascicle.models.sharing import cnn1d, recurrent
 from fascicle.models.squeeze import SqueezeResNet
 from fascicle.models.unet import Features, UNet
@@ -46,6 +47,7 @@ HEADS: Mapping[str, Callable[..., nn.Module]] = {
     "challenge": lambda trunk, classes, _: JoinedHead(trunk.channels, classes, outputs=2),
     "logistic": lambda trunk, classes, frames: FlatHead(trunk.channels, classes, frames),
     "softmax": lambda trunk, classes, frames: FlatHead(trunk.channels, classes, frames),
+    "rhythm": lambda trunk, classes, _, rate_hz=250.0: RhythmHead(trunk.channels, classes, rate_hz),
     "perceiver": lambda trunk, classes, _, **options: PerceiverHead(
         trunk.channels, classes, **options
     ),

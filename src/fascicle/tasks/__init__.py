@@ -22,6 +22,7 @@ from fascicle.data.targets import (
     beats_target,
     labels_target,
     rewritten_target,
+    rhythm_target,
     timing_target,
     waves_target,
 )
@@ -35,6 +36,7 @@ from fascicle.labels import (
     challenge_weights,
     restore_logits,
     rewritten,
+    rhythm_classes,
 )
 from fascicle.losses import (
     asymmetric_loss,
@@ -43,6 +45,7 @@ from fascicle.losses import (
     challenge_loss,
     cross_entropy,
     focal_loss,
+    frame_cross_entropy,
     softmax_cross_entropy,
     squared_error,
 )
@@ -53,6 +56,7 @@ from fascicle.tasks.scores import (
     Resampling,
     score_beats,
     score_diagnoses,
+    score_rhythms,
     score_waves,
 )
 from fascicle.tasks.windows import (
@@ -98,8 +102,8 @@ class Task:
     Parameters
     ----------
     resolution
-        Whether the answer is one per record, per window around a known beat, per beat or per
-        sample.
+        Whether the answer is one per record, per window around a known beat, per deepest frame of
+        the trunk, per beat or per sample.
     vocabulary
         Its classes, in the order of the logits.
     head
@@ -108,6 +112,8 @@ class Task:
         Tasks whose logits its head takes.
     whole
         Whether its head answers a long record at once, not window by window.
+    annotation
+        What `Record.annotated` calls that which scores it; its name if empty.
     taught
         The classes of the head, where they are others than those of the answer.
     target, loss
@@ -127,7 +133,7 @@ class Task:
     """
 
     name: str
-    resolution: Literal["record", "window", "beat", "sample"]
+    resolution: Literal["record", "window", "frame", "beat", "sample"]
     vocabulary: Vocabulary
     head: str
     target: TargetFunction
@@ -141,6 +147,7 @@ class Task:
     needs: tuple[str, ...] = ()
     moves_with_lead: bool = False
     whole: bool = False
+    annotation: str = ""
     taught: Vocabulary | None = None
 
     @property
@@ -209,6 +216,24 @@ DIAGNOSIS = Task(
     monitor="diagnosis.macro.auroc",
     parts=0,
 )
+RHYTHM_WEIGHTS = (0.5, 1.5, 2.0, 2.0, 2.0, 2.0, 1.0)
+"""How much each kind of rhythm counts in the loss: most of what is recorded is sinus rhythm."""
+RHYTHM = Task(
+    name="rhythm",
+    kind="rhythm",
+    resolution="frame",
+    vocabulary=rhythm_classes(),
+    head="rhythm",
+    target=rhythm_target,
+    loss=partial(frame_cross_entropy, classes=RHYTHM_WEIGHTS),
+    activate=softmax,
+    score=score_rhythms,
+    monitor="rhythm.AF.f1",
+    parts=1,
+    needs=("waves", "beats"),
+    whole=True,
+    annotation="rhythms",
+)
 ANOMALY = Task(
     name="anomaly",
     kind="anomaly",
@@ -261,7 +286,7 @@ def rewards_of(vocabulary: Vocabulary) -> Tensor:
 
 
 TASKS: Mapping[str, Task] = MappingProxyType(
-    {task.name: task for task in (WAVES, BEATS, DIAGNOSIS, ANOMALY, ARRHYTHMIA, TIMING)}
+    {task.name: task for task in (WAVES, BEATS, DIAGNOSIS, RHYTHM, ANOMALY, ARRHYTHMIA, TIMING)}
 )
 
 
@@ -334,7 +359,7 @@ def is_labelled(reference: Annotated, task: Task) -> bool:
     """Return whether a record says what the task asks, so that it can be scored."""
     if task.resolution == "record":
         return any(system in reference.labels for system in task.vocabulary.systems)
-    return task.name in reference.annotated
+    return (task.annotation or task.name) in reference.annotated
 
 
 def aim_of(task: Task) -> Aim:

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fascicle.labels import Vocabulary
+from fascicle.labels import Vocabulary, rhythm_kinds
 from fascicle.metrics.beats import aami_scores, confusion, detection_scores, match_beats
 from fascicle.metrics.bootstrap import ranking_intervals, sums_interval
 from fascicle.metrics.classification import (
@@ -24,6 +24,7 @@ from fascicle.metrics.classification import (
     macro,
     scorable,
 )
+from fascicle.metrics.rhythm import rhythm_durations, rhythm_scores
 from fascicle.metrics.waves import (
     annotated_span,
     boundary_counts,
@@ -66,10 +67,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was found in a record: waves, beats, and the answer of each task of whole records."""
+    """What was found in a record; `answers` of each task of whole records."""
 
     waves: tuple[Wave, ...] = ()
     beats: tuple[Beat, ...] = ()
+    rhythms: tuple[Rhythm, ...] = ()
     answers: Mapping[str, Answer] = field(default_factory=dict)
 
 
@@ -166,6 +168,26 @@ def _beat_table(reference: Annotated, estimate: Sequence[Beat]) -> NDArray[np.in
 
 def _beat_measures(tables: Floats) -> dict[str, Floats]:
     return detection_scores(tables) | aami_scores(tables)
+
+
+def score_rhythms(
+    references: Sequence[Annotated],
+    outcomes: Sequence[Outcome],
+    vocabulary: Vocabulary,
+    resampling: Resampling | None = None,
+) -> dict[str, float]:
+    """Return sensitivity, PPV and F1 of each kind of rhythm by duration; marks are MIT-BIH's.
+
+    Time that no mark names, or one of ectopy alone, is not scored.
+    """
+    kinds, known = [term.code for term in vocabulary.terms], rhythm_kinds()
+    tables = []
+    for reference, outcome in zip(references, outcomes, strict=True):
+        spans = [replace(span, kind=known.get(span.kind) or "") for span in reference.rhythms]
+        tables.append(rhythm_durations(spans, outcome.rhythms, kinds))
+    return _with_limits(
+        "rhythm", lambda sums: rhythm_scores(sums, kinds), np.stack(tables), resampling
+    )
 
 
 def score_diagnoses(

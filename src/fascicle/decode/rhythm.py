@@ -1,0 +1,96 @@
+"""Rhythm probabilities become spans: one likeliest course over the whole record.
+
+A rhythm lasts. Frames are joined to steps of a second, and the course is the one with the highest
+sum of log probabilities less a price for every change (Viterbi): a change must be seen for some
+seconds. What is said with too little certainty, or lasts too short a time, is not said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fascicle.record import Rhythm
+
+Floats = NDArray[np.float64]
+
+STEP_S = 1.0
+CHANGE = 6.0
+"""Price of a change, in natural logarithms of probability."""
+SURE = 0.5
+"""Least mean probability of a span."""
+SHORTEST_S = 5.0
+"""A shorter record holds too few beats to name its rhythm."""
+LEAST_S: Mapping[str, float] = MappingProxyType({"VT": 1.0, "SVT": 2.0})
+"""Shortest span of a kind; `LEAST_OTHERS_S` of all others."""
+LEAST_OTHERS_S = 4.0
+
+
+def find_rhythms(
+    probabilities: NDArray[np.float32],
+    duration_s: float,
+    kinds: Sequence[str],
+    change: float = CHANGE,
+    sure: float = SURE,
+) -> tuple[Rhythm, ...]:
+    """Return spans in order of time that do not overlap; what is left out has no known rhythm.
+
+    Parameters
+    ----------
+    probabilities
+        (kind, frame) softmax over the kinds; frames share the record evenly, the last may be cut.
+    duration_s
+        Length of the record in seconds.
+    kinds
+        Name of each row.
+    change, sure
+        Price of a change of rhythm, and least mean probability of a span.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match, or a value is no probability.
+    """
+    if probabilities.ndim != 2 or len(probabilities) != len(kinds):
+        raise ValueError(f"expected (kind, frame) of {len(kinds)} kinds, not {probabilities.shape}")
+    if probabilities.size and not (probabilities.min() >= 0 and probabilities.max() <= 1.001):
+        raise ValueError("probabilities must lie in 0..1; are these logits?")
+    frames = probabilities.shape[1]
+    if duration_s < SHORTEST_S or not frames:
+        return ()
+    steps = max(round(duration_s / STEP_S), 1)
+    edges = np.linspace(0, frames, min(steps, frames) + 1).round().astype(int)
+    counts = np.diff(edges)
+    means = np.add.reduceat(probabilities.astype(np.float64), edges[:-1], axis=1) / counts
+    course = likeliest_course(np.log(np.maximum(means, 1e-6)), change)
+    bounds = np.flatnonzero(np.diff(course, prepend=-1, append=-1))
+    times = edges * (duration_s / frames)
+    found = []
+    for first, last in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        kind = int(course[first])
+        span = Rhythm(float(times[first]), float(times[last]), kinds[kind])
+        lasts = span.end_s - span.start_s >= LEAST_S.get(span.kind, LEAST_OTHERS_S)
+        if lasts and means[kind, first:last].mean() >= sure:
+            found.append(span)
+    return tuple(found)
+
+
+def likeliest_course(log: Floats, change: float) -> NDArray[np.intp]:
+    """Return the row (step,) at each step: most of the sum of log (row, step), less the changes."""
+    rows, steps = log.shape
+    before = np.empty((steps, rows), dtype=np.intp)
+    best = log[:, 0].copy()
+    stay = np.arange(rows)
+    for step in range(1, steps):
+        top = int(best.argmax())
+        moved = best[top] - change > best
+        before[step] = np.where(moved, top, stay)
+        best = np.where(moved, best[top] - change, best) + log[:, step]
+    course = np.empty(steps, dtype=np.intp)
+    course[-1] = best.argmax()
+    for step in range(steps - 1, 0, -1):
+        course[step - 1] = before[step, course[step]]
+    return course

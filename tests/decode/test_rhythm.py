@@ -1,0 +1,95 @@
+"""Rhythm spans: one course over the record, and nothing said where little is known."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fascicle.decode.rhythm import CHANGE, find_rhythms, likeliest_course
+
+KINDS = ("sinus", "AF", "VT")
+FRAME_S = 0.256
+
+
+def shares(*parts: tuple[int, int], sure: float = 0.9) -> NDArray[np.float32]:
+    """Return probabilities (3, frame) of (kind, frames) one after the other."""
+    rest = (1 - sure) / 2
+    rows = [np.full((frames, 3), rest) for _, frames in parts]
+    for (kind, _), row in zip(parts, rows, strict=True):
+        row[:, kind] = sure
+    return np.concatenate(rows).T.astype(np.float32)
+
+
+def test_each_rhythm_is_a_span() -> None:
+    found = find_rhythms(shares((0, 200), (1, 400), (0, 100)), 700 * FRAME_S, KINDS)
+    assert [span.kind for span in found] == ["sinus", "AF", "sinus"]
+    assert found[0].start_s == 0
+    assert found[-1].end_s == pytest.approx(700 * FRAME_S)
+    assert found[1].start_s == pytest.approx(200 * FRAME_S, abs=1)
+    assert found[1].end_s == pytest.approx(600 * FRAME_S, abs=1)
+
+
+def test_a_blink_changes_nothing() -> None:
+    found = find_rhythms(shares((0, 100), (1, 6), (0, 100)), 206 * FRAME_S, KINDS)
+    assert [span.kind for span in found] == ["sinus"]
+
+
+def test_a_lower_price_finds_more_changes() -> None:
+    wavering = shares(*[(place % 2, 16) for place in range(20)], sure=0.6)
+    spans = [len(find_rhythms(wavering, 320 * FRAME_S, KINDS, price)) for price in (0.1, 100.0)]
+    assert spans[0] > spans[1] == 0  # one course of all is half right: not sure enough
+
+
+def test_doubt_is_not_told() -> None:
+    assert find_rhythms(shares((1, 40), sure=0.4), 10.0, KINDS) == ()
+    assert [s.kind for s in find_rhythms(shares((1, 40), sure=0.6), 10.0, KINDS)] == ["AF"]
+    assert find_rhythms(shares((1, 40), sure=0.6), 10.0, KINDS, sure=0.7) == ()
+
+
+def test_a_short_record_has_no_rhythm() -> None:
+    assert find_rhythms(shares((0, 18)), 4.6, KINDS) == ()
+    assert find_rhythms(shares((0, 20)), 5.1, KINDS) != ()
+    assert find_rhythms(np.zeros((3, 0), np.float32), 9.0, KINDS) == ()
+
+
+def test_tachycardia_may_be_short_where_others_may_not() -> None:
+    for kind, told in ((2, True), (1, False)):
+        found = find_rhythms(shares((0, 100), (kind, 8), (0, 100)), 208 * FRAME_S, KINDS, 0.1)
+        assert (len(found) == 3) == told
+
+
+def test_spans_are_in_order_and_apart() -> None:
+    rng = np.random.default_rng(0)
+    noisy = np.repeat(rng.dirichlet(np.ones(3) / 3, 200).T, 30, axis=1).astype(np.float32)
+    found = find_rhythms(noisy, 6000 * FRAME_S, KINDS)
+    assert len(found) > 20
+    assert all(a.end_s <= b.start_s for a, b in pairwise(found))
+    assert all(0 <= span.start_s < span.end_s <= 6000 * FRAME_S + 1e-6 for span in found)
+
+
+def test_the_course_is_the_best_of_all() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        log = np.log(rng.dirichlet(np.ones(3), 6).T)
+        every = np.indices((3,) * 6).reshape(6, -1).T
+        worth = log[every, np.arange(6)].sum(axis=1) - CHANGE / 5 * (np.diff(every) != 0).sum(1)
+        assert likeliest_course(log, CHANGE / 5).tolist() == every[worth.argmax()].tolist()
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "message"),
+    [
+        (np.zeros((2, 9), np.float32), "3 kinds"),
+        (np.zeros(9, np.float32), "3 kinds"),
+        (np.full((3, 9), 4, np.float32), "are these logits"),
+        (np.full((3, 9), -1, np.float32), "are these logits"),
+    ],
+)
+def test_what_is_no_probability_is_refused(
+    probabilities: NDArray[np.float32], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        find_rhythms(probabilities, 10.0, KINDS)

@@ -179,6 +179,31 @@ def test_written_beats_are_read_again(write_record: Writer) -> None:
     assert [(b.time_s, b.kind) for b in read(path).beats] == [(0.26, "V"), (0.7, "S"), (0.95, "N")]
 
 
+def test_rhythms_are_marks_that_hold_until_the_next(write_record: Writer) -> None:
+    path = write_record()
+    duration_s = read(path).duration_s
+    spans = (Rhythm(0.0, 0.2, "sinus"), Rhythm(0.2, 0.3, "AF"))
+    write_annotations(path.with_suffix(".atr"), 500, WAVES, BEATS[:2], spans, duration_s)
+    found = wfdb.rdann(str(path.with_suffix("")), "atr")
+    marks = [(s, a.rstrip("\0")) for s, a in zip(found.sample, found.aux_note, strict=True) if a]
+    assert marks == [(0, "(N"), (100, "(AFIB"), (150, "(UNKNOWN")]
+    again = read(path)
+    assert [(r.start_s, r.kind) for r in again.rhythms] == [
+        (0.0, "N"), (0.2, "AFIB"), (0.3, "UNKNOWN"),
+    ]  # fmt: skip
+    assert again.rhythms[-1].end_s == duration_s
+    assert [beat.kind for beat in again.beats] == ["V", "S", "N"]
+    assert {"beats", "rhythms"} <= again.annotated
+
+
+def test_a_rhythm_to_the_end_is_not_ended_and_a_gap_is_none(tmp_path: Path) -> None:
+    spans = [Rhythm(0.0, 4.0, "other"), Rhythm(6.0, 9.8, "paced")]
+    write_annotations(tmp_path / "r.atr", 250, [], [], spans, 10.0)
+    found = wfdb.rdann(str(tmp_path / "r"), "atr")
+    assert found.sample.tolist() == [0, 1000, 1500]
+    assert [a.rstrip("\0") for a in found.aux_note] == ["(OTHER", "(UNKNOWN", "(P"]
+
+
 def test_nothing_found_is_a_valid_file(tmp_path: Path) -> None:
     write_annotations(tmp_path / "r.atr", 257.5, [], [])
     assert len(wfdb.rdann(str(tmp_path / "r"), "atr").sample) == 0

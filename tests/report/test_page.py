@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from fascicle.errors import BadRequest
-from fascicle.record import BEAT_KINDS, LEADS, Beat, Findings, LeadQuality, Record
+from fascicle.record import BEAT_KINDS, LEADS, Beat, Findings, LeadQuality, Record, Rhythm
 from fascicle.report.layout import lay_out
 from fascicle.report.page import draw_page, save_page
 
@@ -283,3 +283,22 @@ def test_pyplot_is_never_loaded() -> None:
     code = "import sys, fascicle.report.page; print('matplotlib.pyplot' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_rhythms_are_bracketed_below_the_rhythm_strip(record: Record, findings: Findings) -> None:
+    spans = (Rhythm(0.0, 4.0, "sinus"), Rhythm(4.0, 30.0, "AF"))
+    figure = draw_page(record, replace(findings, rhythm=spans))
+    paper = paper_of(figure)
+    (usual,), (fast,) = lines_of(paper, "sinus"), lines_of(paper, "rhythm")
+    assert np.ptp(usual[:, 0]) == pytest.approx(100, abs=0.05)  # 4 s at 25 mm/s
+    assert np.ptp(fast[:, 0]) == pytest.approx(150, abs=0.05)
+    assert len(usual) == 4
+    assert len(fast) == 3  # it goes on after the page, so its end is open
+    assert {"sinus", "AF"} <= {text.get_text() for text in paper.texts}
+    assert "sinus 0:00-0:04, AF 0:04-0:30" in words_of(figure)
+
+
+def test_a_page_without_rhythms_says_nothing_of_them(record: Record, findings: Findings) -> None:
+    figure = draw_page(record, findings)
+    assert "Rhythm" not in words_of(figure)
+    assert lines_of(paper_of(figure), "rhythm") == []

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from fascicle.record import Diagnosis, Findings, LeadQuality, Measure
+from fascicle.record import Diagnosis, Findings, LeadQuality, Measure, Rhythm
 from fascicle.report import summarize
 from fascicle.report.text import (
     describe_beats,
     describe_quality,
+    describe_rhythm,
     format_measure,
     group_present,
     join_reasons,
@@ -91,3 +92,21 @@ def test_leads_with_one_fault_are_one_line(findings: Findings) -> None:
     quality = {"I": noisy, "II": LeadQuality("good"), "III": lost, "V1": noisy}
     described = describe_quality(replace(findings, quality=quality))
     assert described == ["I, V1 poor (noisy, clipped)", "III missing"]
+
+
+SPANS = (Rhythm(0.0, 34.4, "sinus"), Rhythm(34.4, 61.0, "AF"), Rhythm(3599.0, 3661.0, "sinus"))
+
+
+def test_rhythms_stand_after_the_beats_with_their_times(findings: Findings) -> None:
+    lines = summarize(replace(findings, rhythm=SPANS)).splitlines()
+    place = lines.index("Rhythm     sinus 0:00-0:34, AF 0:34-1:01, sinus 59:59-1:01:01")
+    assert lines[place - 1].startswith("Beats")
+    assert not any(line.startswith("Rhythm") for line in summarize(findings).splitlines())
+
+
+def test_many_rhythms_are_added_up(findings: Findings) -> None:
+    many = tuple(Rhythm(10.0 * i, 10.0 * i + 9, "VT" if i == 3 else "AF") for i in range(8))
+    assert (
+        describe_rhythm(replace(findings, rhythm=many)) == "AF 1:03 in 7 spans, VT 0:09 in 1 span"
+    )
+    assert describe_rhythm(findings) == ""

@@ -12,12 +12,14 @@ from fascicle.errors import BadFile
 from fascicle.files import write_whole
 from fascicle.io.marks import BEATS, Mark, decode_marks, encode_marks
 from fascicle.io.raw import read_bytes
-from fascicle.labels import aami_kind
+from fascicle.labels import UNSAID, aami_kind, rhythm_mark
 from fascicle.record import LEADS, Beat, Record, Rhythm, Wave, WaveKind
 
 PEAKS: dict[str, WaveKind] = {"p": "P", "N": "QRS", "t": "T"}
 NEAR_S = 0.02
 REPEAT_S = 0.1
+GAP_S = 0.5
+"""Rhythms that are closer than this follow each other."""
 WAVE_NUMBER: dict[WaveKind, int] = {"P": 0, "QRS": 1, "T": 2}
 
 
@@ -169,12 +171,19 @@ def _without_repeats(marks: Sequence[tuple[float, Mark]]) -> list[tuple[float, M
 
 
 def write_annotations(
-    path: Path | str, record_rate_hz: float, waves: Iterable[Wave], beats: Iterable[Beat]
+    path: Path | str,
+    record_rate_hz: float,
+    waves: Iterable[Wave],
+    beats: Iterable[Beat],
+    rhythms: Sequence[Rhythm] = (),
+    duration_s: float = 0.0,
 ) -> None:
-    """Write the consensus waves (lead None) and the beats as a WFDB annotation file, or nothing.
+    """Write the consensus waves (lead None), beats and rhythms as a WFDB annotation file, or none.
 
     Waves are "(", "p", "N" or "t", ")", with the wave's number (P 0, QRS 1, T 2) in `num`; a QRS
-    that a beat lies in has the beat's class in place of "N". `wfdb.rdann` reads the file.
+    that a beat lies in has the beat's class in place of "N". Kinds of rhythm are marks of MIT-BIH
+    such as "(AFIB", which hold until the next one; "(UNKNOWN" ends one that nothing follows before
+    `duration_s`. `wfdb.rdann` reads the file.
 
     Raises
     ------
@@ -184,12 +193,24 @@ def write_annotations(
     path = Path(path)
     if not (math.isfinite(record_rate_hz) and record_rate_hz > 0):
         raise ValueError(f"record_rate_hz must be positive, not {record_rate_hz}")
-    marks = _consensus(list(waves), sorted(beats, key=lambda beat: beat.time_s))
+    marks = _rhythm_marks(rhythms, duration_s)
+    marks += _consensus(list(waves), sorted(beats, key=lambda beat: beat.time_s))
     if not all(math.isfinite(time_s) and time_s >= 0 for time_s, _ in marks):
         raise ValueError("times must be finite and not negative")
     timed = [replace(mark, sample=round(time_s * record_rate_hz)) for time_s, mark in marks]
     content = encode_marks(sorted(timed, key=lambda mark: mark.sample), record_rate_hz)
     write_whole(path, content)
+
+
+def _rhythm_marks(rhythms: Sequence[Rhythm], duration_s: float) -> list[tuple[float, Mark]]:
+    """Return where each rhythm begins, and where one ends that no other follows at once."""
+    marks = []
+    following = [*(span.start_s for span in rhythms), duration_s][1:]
+    for span, next_s in zip(rhythms, following, strict=False):
+        marks.append((span.start_s, Mark(0, "+", aux=f"({rhythm_mark(span.kind)}")))
+        if next_s - span.end_s > GAP_S:
+            marks.append((span.end_s, Mark(0, "+", aux=f"({UNSAID}")))
+    return marks
 
 
 def _consensus(waves: list[Wave], beats: list[Beat]) -> list[tuple[float, Mark]]:

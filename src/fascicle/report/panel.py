@@ -17,6 +17,7 @@ from fascicle.report.text import (
     SEXES,
     describe_beats,
     describe_quality,
+    describe_rhythm,
     format_measure,
     group_present,
     join_reasons,
@@ -73,7 +74,8 @@ def set_panel(findings: Findings) -> Panel:
     listed: list[Line] = []
     for system, diagnoses in group_present(findings.diagnoses):
         listed += [system, *diagnoses]
-    lines = min(max(LEAST_LINES, len(warnings), (len(listed) + 2) // 2), MOST_LINES)
+    least = LEAST_LINES + bool(findings.rhythm)
+    lines = min(max(least, len(warnings), (len(listed) + 2) // 2), MOST_LINES)
     first, rest = _break_columns(listed, lines)
     if len(rest) > lines:
         left_out = sum(not isinstance(line, str) for line in rest[lines - 1 :])
@@ -143,7 +145,7 @@ def _draw_title(axes: Axes, x: float, width: float, title: str) -> None:
 
 
 def _draw_measures(axes: Axes, findings: Findings) -> None:
-    """Draw the intervals, each with its deviation over the beats, then the beats by class."""
+    """Draw the intervals, each with its deviation over the beats, then the beats and the rhythm."""
     for row, (key, word, unit) in enumerate(INTERVAL_ROWS):
         y = _line_y(row)
         measure = findings.intervals.get(key)
@@ -153,13 +155,19 @@ def _draw_measures(axes: Axes, findings: Findings) -> None:
         )
         if measure is not None and measure.beats > 1:
             put_text(axes, _VALUE_MM + 2, y, f"± {measure.sd:.0f}", 6, color=GREY)
-    y = _line_y(len(INTERVAL_ROWS))
-    put_text(axes, 0, y, "Beats", _SIZE, color=GREY)
-    beats = fit(describe_beats(findings) or "—", MEASURES_MM - 11, _SIZE, bold=True)
-    # Many classes of a long record need more than the column of values.
-    narrow = width_mm(beats, _SIZE, bold=True) < _VALUE_MM - 11
+    _draw_long(axes, len(INTERVAL_ROWS), "Beats", describe_beats(findings) or "—")
+    if findings.rhythm:
+        _draw_long(axes, len(INTERVAL_ROWS) + 1, "Rhythm", describe_rhythm(findings, most=2))
+
+
+def _draw_long(axes: Axes, row: int, word: str, value: str) -> None:
+    """Draw a value that may need more than the column of values, as in long records."""
+    put_text(axes, 0, _line_y(row), word, _SIZE, color=GREY)
+    room = MEASURES_MM - 2 - width_mm(word, _SIZE)
+    value = fit(value, room, _SIZE, bold=True)
+    narrow = width_mm(value, _SIZE, bold=True) < _VALUE_MM - 11
     right = _VALUE_MM if narrow else MEASURES_MM
-    put_text(axes, right, y, beats, _SIZE, weight="bold", ha="right")
+    put_text(axes, right, _line_y(row), value, _SIZE, weight="bold", ha="right")
 
 
 def _draw_diagnoses(axes: Axes, x: float, column: tuple[Line, ...]) -> None:

@@ -1,4 +1,4 @@
-"""The calibrated part of the page: grid, calibration pulses, traces, waves and beats.
+"""The calibrated part of the page: grid, calibration pulses, traces, waves, beats and rhythms.
 
 Everything is in millimetres on one axes; each kind of line is one collection, so it is quick.
 """
@@ -38,6 +38,7 @@ WAVE_COLOURS: dict[WaveKind, str] = {"P": "#0072b2", "QRS": "#d55e00", "T": "#00
 
 _PULSE_LEFT_MM = 2.0
 _PULSE_MM = 5.0
+_BRACKET_MM = 0.6
 _TRACE_PT = 0.75
 _WAVE_PT = 1.05
 
@@ -64,6 +65,7 @@ def draw_paper(axes: Axes, record: Record, findings: Findings, layout: Layout) -
         _draw_label(axes, strip, row, status.status, status.reasons)
         if strip.rhythm:
             _draw_beats(axes, findings, strip, row)
+            _draw_rhythms(axes, findings, strip, row)
     _draw_lines(axes, ink, INK, _TRACE_PT, "trace")
     _draw_lines(axes, poor, GREY, _TRACE_PT, "poor trace")
     for kind, parts in waves.items():
@@ -188,6 +190,28 @@ def _draw_beats(axes: Axes, findings: Findings, strip: Strip, row: Row) -> None:
         )
         ticks.append(np.array([(x, row.top_mm - 0.6), (x, row.top_mm + 0.8)]))
     _draw_lines(axes, ticks, GREY, 0.5, "beats")
+
+
+def _draw_rhythms(axes: Axes, findings: Findings, strip: Strip, row: Row) -> None:
+    """Bracket each rhythm below the rhythm strip; all but sinus rhythm are in the alert colour."""
+    for usual, colour in ((True, GREY), (False, ALERT)):
+        brackets = []
+        for span in findings.rhythm:
+            low = max(span.start_s - strip.start_s, 0.0)
+            high = min(span.end_s - strip.start_s, strip.length_s)
+            if high <= low or (span.kind == "sinus") != usual:
+                continue
+            left, right = (strip.left_mm + MM_PER_S * time_s for time_s in (low, high))
+            y = row.bottom_mm + _BRACKET_MM
+            ends = [(left, y + 1.0), (left, y), (right, y), (right, y + 1.0)]
+            # a span that goes on beyond the page is open there
+            first = 0 if span.start_s >= strip.start_s else 1
+            last = 4 if span.end_s <= strip.start_s + strip.length_s + 0.01 else 3
+            brackets.append(np.array(ends[first:last]))
+            halo = [withStroke(linewidth=2, foreground=PAPER)]
+            text = fit(span.kind, right - left - 1.0, 6.5)
+            put_text(axes, left + 0.7, y + 0.6, text, 6.5, color=colour, path_effects=halo)
+        _draw_lines(axes, brackets, colour, 0.7, "sinus" if usual else "rhythm")
 
 
 def _draw_separators(axes: Axes, layout: Layout) -> None:

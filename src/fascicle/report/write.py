@@ -164,7 +164,14 @@ def _render(kind: str, record: Record, findings: Findings, path: Path, stem: str
         path.write_text(findings_json(findings), encoding="utf-8", errors="backslashreplace")
     elif kind == "atr":
         consensus = tuple(wave for wave in findings.waves if wave.lead is None)
-        write_annotations(path, findings.rate_hz, consensus, findings.beats)
+        write_annotations(
+            path,
+            findings.rate_hz,
+            consensus,
+            findings.beats,
+            findings.rhythm,
+            findings.duration_s,
+        )
     elif kind == "challenge":
         path.write_text(challenge_text(stem, findings), encoding="utf-8")
     else:

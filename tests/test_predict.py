@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 import torch
 
-from fascicle import predict as module
+from fascicle import passing
 from fascicle.bundle import Bundle, new_network, save_bundle
 from fascicle.errors import BadBundle, BadRequest
 from fascicle.labels import superclasses
+from fascicle.passing import window_spans
 from fascicle.predict import (
     Model,
     Prepared,
@@ -276,7 +277,7 @@ def test_the_order_of_the_leads_does_not_matter(model: Model) -> None:
 
 
 @pytest.fixture(scope="module")
-def half_hour(model: Model) -> tuple[Record, module.Prepared]:
+def half_hour(model: Model) -> tuple[Record, Prepared]:
     """Return thirty minutes of two leads whose amplitude and noise change."""
     minute = synthesize("pvc", seed=8, duration_s=60.0, rate_hz=125.0, leads=("II", "V1"))
     rng = np.random.default_rng(1)
@@ -288,7 +289,7 @@ def half_hour(model: Model) -> tuple[Record, module.Prepared]:
 
 
 def test_a_long_record_in_pieces_equals_one_pass(
-    model: Model, half_hour: tuple[Record, module.Prepared]
+    model: Model, half_hour: tuple[Record, Prepared]
 ) -> None:
     record, prepared = half_hour
     quality = assess(record)
@@ -394,14 +395,14 @@ def test_a_long_record_that_was_broken_off_leaves_nothing_behind(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken_off:
-        broken_off.setattr(module, "_pass", interrupted)
+        broken_off.setattr(passing, "_pass", interrupted)
         with pytest.raises(KeyboardInterrupt):
             model.analyze(synthesize("vt", seed=2, duration_s=30.0))
     assert model.analyze(long) == before
 
 
 def test_windows_are_about_ten_seconds() -> None:
-    spans = module._window_spans
+    spans = window_spans
     assert spans(1, 250.0) == [(0, 1)]
     assert spans(3749, 250.0) == [(0, 3749)]
     assert spans(3751, 250.0) == [(0, 1876), (1876, 3751)]

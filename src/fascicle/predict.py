@@ -7,14 +7,12 @@ overlap by all that one output can see, so that the result is that of one pass.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from fascicle.bundle import Bundle, default_bundle, read_bundle
 from fascicle.data.batch import encode_covariates
@@ -26,13 +24,11 @@ from fascicle.decode.delineation import delineate
 from fascicle.decode.ensembles import combine
 from fascicle.decode.intervals import intervals
 from fascicle.decode.rhythm import find_rhythms
-from fascicle.decode.stitch import cut
 from fascicle.errors import BadRequest
 from fascicle.io.leads import derive
-from fascicle.models.blocks import Statistics
 from fascicle.models.context import ContextHead
 from fascicle.models.network import Network
-from fascicle.models.unet import Features
+from fascicle.passing import WINDOWS_AT_ONCE, Array, Prepared, record_logits, window_spans
 from fascicle.recipe import Recipe
 from fascicle.record import (
     LEAD_SETS,
@@ -43,7 +39,6 @@ from fascicle.record import (
     LeadQuality,
     Record,
     Rhythm,
-    Signal,
     Wave,
 )
 from fascicle.signal.chain import prepare
@@ -52,23 +47,19 @@ from fascicle.signal.limbs import limb_lead_mismatch, swapped_limb_leads
 from fascicle.signal.quality import assess
 from fascicle.tasks import Answer, Outcome, Task
 
-Array = NDArray[np.float32]
-CHUNK_S = 60.0
-WINDOW_S = 10.0
+__all__ = [
+    "Model",
+    "Prepared",
+    "assemble",
+    "choose_leads",
+    "load",
+    "outcome",
+    "predict",
+    "predict_many",
+]
+
 SHORT_S = 5.0
 """Findings of a shorter record carry a warning."""
-WINDOWS_AT_ONCE = 12
-HEAD_REACH = 64
-"""Samples to each side that the heads see beyond the trunk's reach."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A record as the net sees it: signal (lead, sample) mV at the net's rate, and covariates."""
-
-    signal: Signal
-    present: NDArray[np.bool_]
-    covariates: Array
 
 
 class Model:
@@ -177,7 +168,7 @@ def predict(
     tasks: Mapping[str, Task],
     prepared: Prepared,
     bundle: Bundle,
-    chunk_s: float = CHUNK_S,
+    chunk_s: float | None = None,
 ) -> dict[str, Array]:
     """Return the probabilities of each task.
 
@@ -255,44 +246,16 @@ def _activated(
     return made
 
 
-@torch.inference_mode()
 def _logits(
     network: Network,
     tasks: Mapping[str, Task],
     prepared: Prepared,
     recipe: Recipe,
-    chunk_s: float,
+    chunk_s: float | None,
 ) -> dict[str, Array]:
-    """Return the logits of one record: dense heads see it in chunks, the others by ten seconds."""
     if network.windowed:
         return _window_logits(network, tasks, [prepared], recipe.window)[0]
-    rate_hz = recipe.preprocessing.rate_hz
-    spans = _window_spans(prepared.signal.shape[1], rate_hz)
-    whole = [name for name, task in tasks.items() if task.whole or task.resolution == "record"]
-    asked = set(tasks).union(*(task.needs for task in tasks.values()))
-    dense = {name: network.heads[name] for name in network.order if name in asked - set(whole)}
-    statistics = Statistics([network.backbone, *dense.values()])
-    if len(spans) == 1:
-        features, made = _run(network, dense, prepared.signal[None], prepared)
-        found = {name: logits[0].numpy() for name, logits in made.items()}
-        frames = features.frames
-    else:
-        try:
-            centres = _take_statistics(network, dense, prepared, spans, statistics)
-            found, frames = _pass(network, dense, prepared, rate_hz, chunk_s, statistics, centres)
-        finally:
-            statistics.forget()
-    frame = network.samples_per_frame
-    for name in whole:
-        head, task = network.heads[name], tasks[name]
-        if task.whole:
-            needed = {need: torch.from_numpy(found[need])[None] for need in task.needs}
-            logits = _answer_at_once(head, frames, prepared, frame, needed)
-        else:
-            parts = [_answer(head, frames, prepared, frame, a, b) for a, b in spans]
-            logits = torch.stack(parts).mean(0)
-        found[name] = logits.numpy()
-    return found
+    return record_logits(network, tasks, prepared, recipe.preprocessing.rate_hz, chunk_s)
 
 
 @torch.inference_mode()
@@ -366,107 +329,6 @@ def _laid_out(windows: Array, starts: NDArray[np.int_], samples: int) -> Array:
     return total[..., :samples]
 
 
-def _take_statistics(
-    network: Network,
-    dense: Mapping[str, nn.Module],
-    prepared: Prepared,
-    spans: Sequence[tuple[int, int]],
-    statistics: Statistics,
-) -> Tensor:
-    """Take the norms' statistics from ten-second windows; return the centres of these."""
-    size = min(stop - start for start, stop in spans)
-    starts = [start for start, _ in spans]
-    for first in range(0, len(starts), WINDOWS_AT_ONCE):
-        batch = starts[first : first + WINDOWS_AT_ONCE]
-        windows = np.stack([prepared.signal[:, start : start + size] for start in batch])
-        with statistics.take(len(batch)):
-            _run(network, dense, windows, prepared)
-    return torch.tensor(starts) + size // 2
-
-
-def _run(
-    network: Network, dense: Mapping[str, nn.Module], windows: Signal, prepared: Prepared
-) -> tuple[Features, dict[str, Tensor]]:
-    """Return features and dense logits of windows (batch, lead, sample) of one record."""
-    signal = torch.from_numpy(np.ascontiguousarray(windows))
-    present = torch.from_numpy(prepared.present).expand(len(windows), -1)
-    covariates = torch.from_numpy(prepared.covariates).expand(len(windows), -1)
-    valid = torch.full((len(windows),), windows.shape[-1])
-    features: Features = network.backbone(signal, present)
-    logits = {
-        name: head(features, signal, present, valid, covariates) for name, head in dense.items()
-    }
-    return features, logits
-
-
-def _pass(
-    network: Network,
-    dense: Mapping[str, nn.Module],
-    prepared: Prepared,
-    rate_hz: float,
-    chunk_s: float,
-    statistics: Statistics,
-    centres: Tensor,
-) -> tuple[dict[str, Array], Tensor]:
-    """Return dense logits and the trunk's deepest frames over the whole record, chunk by chunk."""
-    samples = prepared.signal.shape[1]
-    frame = network.samples_per_frame
-    assert network.reach_samples is not None  # windowed nets go another way
-    overlap = 2 * frame * -(-(network.reach_samples + HEAD_REACH) // frame)
-    chunk = max(frame * round(chunk_s * rate_hz / frame), 2 * overlap)
-    windows = cut(samples, chunk, overlap) if samples > chunk else cut(samples, samples, 0)
-    found: dict[str, Array] = {}
-    frames: list[Tensor] = []
-    for window in windows:
-        piece = prepared.signal[None, :, window.start : window.stop]
-        with statistics.of_piece(centres, window.start, piece.shape[-1]):
-            features, logits = _run(network, dense, piece, prepared)
-        first, last = window.keep_start - window.start, window.keep_stop - window.start
-        for name, made in logits.items():
-            if name not in found:
-                found[name] = np.empty((*made.shape[1:-1], samples), dtype=np.float32)
-            found[name][..., window.keep_start : window.keep_stop] = made[0, ..., first:last]
-        frames.append(features.frames[..., first // frame : -(-last // frame)])
-    return found, torch.cat(frames, dim=-1)
-
-
-def _answer(
-    head: nn.Module, frames: Tensor, prepared: Prepared, frame: int, start: int, stop: int
-) -> Tensor:
-    """Return a head's logits (class,) of one window of frames; start and stop are samples."""
-    part = frames[..., start // frame : -(-stop // frame)]
-    features = Features(part, frame, part, frame)
-    present = torch.from_numpy(prepared.present)[None]
-    covariates = torch.from_numpy(prepared.covariates)[None]
-    valid = torch.tensor([stop - start // frame * frame])
-    logits: Tensor = head(features, part, present, valid, covariates)[0]
-    return logits
-
-
-def _answer_at_once(
-    head: nn.Module,
-    frames: Tensor,
-    prepared: Prepared,
-    frame: int,
-    needed: Mapping[str, Tensor],
-) -> Tensor:
-    """Return a head's logits (class,) of a whole record, and of what other heads said of it."""
-    signal = torch.from_numpy(prepared.signal)[None]
-    present = torch.from_numpy(prepared.present)[None]
-    covariates = torch.from_numpy(prepared.covariates)[None]
-    valid = torch.tensor([signal.shape[-1]])
-    features = Features(frames, frame, frames, frame)
-    logits: Tensor = head(features, signal, present, valid, covariates, needed)[0]
-    return logits
-
-
-def _window_spans(samples: int, rate_hz: float) -> list[tuple[int, int]]:
-    """Return samples (start, stop) of windows of about ten seconds; up to 15 s are one window."""
-    parts = max(round(samples / (WINDOW_S * rate_hz)), 1)
-    edges = np.linspace(0, samples, parts + 1).round().astype(int)
-    return [(int(a), int(b)) for a, b in pairwise(edges)]
-
-
 def outcome(
     prepared: Prepared, arrays: Mapping[str, Array], bundle: Bundle, tasks: Mapping[str, Task]
 ) -> Outcome:
@@ -514,7 +376,7 @@ def assemble(
         warnings.append("no lead is of good quality: every finding is doubtful")
     if record.duration_s < SHORT_S:
         warnings.append(f"only {record.duration_s:.3g} s long: the net was taught ten seconds")
-    windows = len(_window_spans(prepared.signal.shape[1], rate_hz))
+    windows = len(window_spans(prepared.signal.shape[1], rate_hz))
     if windows > 1 and any(not tasks[name].whole for name in found.answers):
         warnings.append(f"diagnoses are the mean over {windows} windows of about ten seconds")
     return Findings(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fascicle.models.blocks import Statistics
 from fascicle.models.network import HeadPlan, Network, build_network
-from fascicle.predict import HEAD_REACH
+from fascicle.passing import HEAD_REACH
 from fascicle.record import LEAD_SETS, LEADS
 
 Inputs = tuple[Tensor, Tensor, Tensor, Tensor]

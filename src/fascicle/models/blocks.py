@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class RecordNorm(nn.Module):
@@ -130,9 +134,8 @@ class Statistics:
     def of_piece(self, centres: Tensor, start: int, samples: int) -> Iterator[None]:
         """Normalise a piece by time; `centres` are those of the windows, all in samples."""
         hats = _hats(centres, start, samples)
+        self.settle()
         for norm in self.norms:
-            if norm.taken:
-                norm.kept, norm.taken = torch.cat(norm.taken), []
             norm.hats = hats
         try:
             yield
@@ -140,10 +143,26 @@ class Statistics:
             for norm in self.norms:
                 norm.hats = None
 
+    def settle(self) -> None:
+        """Join what the passes have taken, so that pieces (and twins of the modules) can use it."""
+        for norm in self.norms:
+            if norm.taken:
+                norm.kept, norm.taken = torch.cat(norm.taken), []
+
     def forget(self) -> None:
         """Drop all that was taken."""
         for norm in self.norms:
             norm.taken, norm.kept = [], torch.empty(0)
+
+
+def twin(module: Module) -> Module:
+    """Return a module with the same weights and statistics, for another thread's pieces.
+
+    Where a piece lies is its own; all numbers are shared.
+    """
+    shared = [*module.parameters(), *module.buffers()]
+    shared += [norm.kept for norm in module.modules() if isinstance(norm, RecordNorm)]
+    return copy.deepcopy(module, {id(tensor): tensor for tensor in shared})
 
 
 def _hats(centres: Tensor, start: int, samples: int) -> Hats:

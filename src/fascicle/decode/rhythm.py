@@ -18,8 +18,10 @@ from fascicle.record import Rhythm
 Floats = NDArray[np.float64]
 
 STEP_S = 1.0
-CHANGE = 6.0
-"""Price of a change, in natural logarithms of probability."""
+CHANGE = 20.0
+"""Price of a change, in natural logarithms of probability; half of it is that of each kind."""
+BRIEF = MappingProxyType({"VT": 0.2, "SVT": 0.2})
+"""Kinds whose half is only this share of the others': they come in short runs."""
 SURE = 0.5
 """Least mean probability of a span."""
 SHORTEST_S = 5.0
@@ -47,7 +49,7 @@ def find_rhythms(
     kinds
         Name of each row.
     change, sure
-        Price of a change of rhythm, and least mean probability of a span.
+        Price of a change between two lasting rhythms, and least mean probability of a span.
 
     Raises
     ------
@@ -65,7 +67,8 @@ def find_rhythms(
     edges = np.linspace(0, frames, min(steps, frames) + 1).round().astype(int)
     counts = np.diff(edges)
     means = np.add.reduceat(probabilities.astype(np.float64), edges[:-1], axis=1) / counts
-    course = likeliest_course(np.log(np.maximum(means, 1e-6)), change)
+    half = np.array([change / 2 * BRIEF.get(kind, 1.0) for kind in kinds])
+    course = likeliest_course(np.log(np.maximum(means, 1e-6)), half)
     bounds = np.flatnonzero(np.diff(course, prepend=-1, append=-1))
     times = edges * (duration_s / frames)
     found = []
@@ -78,17 +81,19 @@ def find_rhythms(
     return tuple(found)
 
 
-def likeliest_course(log: Floats, change: float) -> NDArray[np.intp]:
-    """Return the row (step,) at each step: most of the sum of log (row, step), less the changes."""
+def likeliest_course(log: Floats, half: Floats) -> NDArray[np.intp]:
+    """Return the row (step,) at each step: most of the sum of log (row, step), less the changes.
+
+    A change costs what `half` (row,) says of both its rows.
+    """
     rows, steps = log.shape
+    price = (half[:, None] + half) * (1 - np.eye(rows))
     before = np.empty((steps, rows), dtype=np.intp)
     best = log[:, 0].copy()
-    stay = np.arange(rows)
     for step in range(1, steps):
-        top = int(best.argmax())
-        moved = best[top] - change > best
-        before[step] = np.where(moved, top, stay)
-        best = np.where(moved, best[top] - change, best) + log[:, step]
+        worth = best - price  # (to, from)
+        before[step] = worth.argmax(axis=1)
+        best = worth.max(axis=1) + log[:, step]
     course = np.empty(steps, dtype=np.intp)
     course[-1] = best.argmax()
     for step in range(steps - 1, 0, -1):

@@ -216,7 +216,7 @@ DIAGNOSIS = Task(
     monitor="diagnosis.macro.auroc",
     parts=0,
 )
-RHYTHM_WEIGHTS = (0.5, 1.5, 2.0, 2.0, 2.0, 2.0, 1.0)
+RHYTHM_WEIGHTS = (0.5, 0.75, 2.0, 2.0, 2.0, 2.0, 1.0)
 """How much each kind of rhythm counts in the loss: most of what is recorded is sinus rhythm."""
 RHYTHM = Task(
     name="rhythm",

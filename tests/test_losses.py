@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from torch.nn import functional
 
 from fascicle.losses import (
     asymmetric_loss,
+    barlow_twins_loss,
     beat_loss,
     binary_cross_entropy,
     challenge_loss,
@@ -25,6 +27,7 @@ from fascicle.losses import (
     normalise,
     softmax_cross_entropy,
     totals,
+    view_correlation,
 )
 
 OFFICIAL = Path(__file__).parent / "metrics" / "golden" / "official_cases.npz"
@@ -402,3 +405,65 @@ def test_no_weight_at_all_gives_zero_and_finite_gradients(
     assert value.item() == 0
     assert logits.grad is not None
     assert (logits.grad == 0).all()
+
+
+def test_barlow_twins_by_hand() -> None:
+    first, second = _seeded(9, 3).double(), _seeded(9, 3, 1)[..., 0].double()
+    scaled = [(x - x.mean(0)) / torch.sqrt(x.var(0, correction=0) + 1e-5) for x in (first, second)]
+    expected = 0.0
+    for i in range(3):
+        for j in range(3):
+            c = float((scaled[0][:, i] * scaled[1][:, j]).sum()) / 9
+            expected += (1 - c) ** 2 if i == j else 0.2 * c**2
+    found = barlow_twins_loss(first, second, 0.2)
+    assert found.item() == pytest.approx(expected)
+    near = np.corrcoef(first.T, second.T)[:3, 3:]
+    assert found.item() == pytest.approx(
+        ((1 - near.diagonal()) ** 2).sum()
+        + 0.2 * (near**2).sum()
+        - 0.2 * (near.diagonal() ** 2).sum(),
+        rel=1e-3,
+    )
+
+
+def test_barlow_twins_is_zero_for_equal_views_of_independent_outputs() -> None:
+    signs = torch.tensor([[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1]]).double()
+    view = 10 * signs[:, 1:]
+    assert barlow_twins_loss(view, 3 * view + 7, 1.0).item() == pytest.approx(0, abs=1e-9)
+    assert barlow_twins_loss(view, -view, 1.0).item() == pytest.approx(3 * 4, rel=1e-6)
+    twice = view[:, [0, 0]]
+    assert barlow_twins_loss(twice, twice, 0.5).item() == pytest.approx(2 * 0.5, rel=1e-6)
+
+
+def test_gradient_of_barlow_twins_is_that_of_small_steps_and_finite_where_constant() -> None:
+    first, second = (_seeded(6, 3).double() + k * torch.eye(6, 3).double() for k in (0, 1))
+    first.requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: barlow_twins_loss(x, second, 0.1), (first,))
+    flat = torch.zeros(6, 3, requires_grad=True)
+    loss: Any = barlow_twins_loss(flat, second.float())
+    assert loss.item() == pytest.approx(3)
+    loss.backward()
+    assert flat.grad is not None
+    assert flat.grad.isfinite().all()
+
+
+def test_barlow_twins_teach_what_views_share_without_saying_it_twice() -> None:
+    torch.manual_seed(0)
+    shared, mixing = torch.randn(256, 4), torch.randn(4, 12)  # four causes of twelve numbers
+    first, second = (shared @ mixing + 0.5 * torch.randn(256, 12) for _ in range(2))
+    layer = torch.nn.Linear(12, 4)
+    optimiser = torch.optim.Adam(layer.parameters(), lr=0.03)
+
+    def others() -> float:
+        with torch.no_grad():
+            correlation = view_correlation(layer(first), layer(second))
+        return (correlation - correlation.diag().diag()).abs().max().item()
+
+    before = others()
+    for _ in range(150):
+        loss: Any = barlow_twins_loss(layer(first), layer(second), 0.2)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert loss.item() < 0.2
+    assert others() < 0.1 < 0.4 < before

@@ -301,6 +301,28 @@ class TrainingRecipe(Section):
     frozen: tuple[str, ...] = ()
 
 
+def _real(value: int) -> int:
+    if value < 64:
+        raise ValueError("at least 64 records: correlations of fewer are mostly chance")
+    return value
+
+
+class PretrainingRecipe(Section):
+    """What `fascicle pretrain` does before the training: Barlow Twins (Zbontar et al. 2021).
+
+    Two views of each of `rows` records shall have the same embedding in the head of `task`, and
+    outputs that are not correlated; `redundancy` is the lambda of that, and `weight` what the loss
+    counts beside those of the other tasks, which are taught as ever.
+    """
+
+    task: str = "diagnosis"
+    steps: Positive = 2000
+    rows: Annotated[int, AfterValidator(_real)] = 64
+    redundancy: PositiveFloat = 0.005
+    weight: PositiveFloat = 0.01
+    learning_rate: PositiveFloat = 1e-3
+
+
 class Recipe(Section):
     """A whole training. The net sees `leads` only, in training and in use."""
 
@@ -314,6 +336,7 @@ class Recipe(Section):
     tasks: dict[str, TaskRecipe]
     groups: Annotated[tuple[GroupRecipe, ...], Field(min_length=1)]
     training: TrainingRecipe = TrainingRecipe()
+    pretraining: PretrainingRecipe | None = None
     augmentation: Augmentation = Augmentation()
     decision: DecisionRecipe = DecisionRecipe()
 
@@ -395,6 +418,11 @@ def _check_whole(recipe: Recipe, where: str) -> None:
     if recipe.window < 1:
         raise BadRecipe(f"{where}: window_s = {recipe.window_s} holds no sample")
     _check_schedule(recipe.training, where)
+    if recipe.pretraining is not None and recipe.pretraining.task not in recipe.tasks:
+        raise BadRecipe(
+            f"{where}: pretraining.task {recipe.pretraining.task} is none of the recipe's tasks "
+            f"{', '.join(recipe.tasks)}"
+        )
     for name, task in recipe.tasks.items():
         if (task.head == "challenge") != (task.loss == "challenge"):
             raise BadRecipe(f"{where}: tasks.{name}: the challenge head and loss need each other")
@@ -467,6 +495,7 @@ def _known(loc: tuple[int | str, ...]) -> list[str]:
         "tasks": TaskRecipe,
         "groups": GroupRecipe,
         "training": TrainingRecipe,
+        "pretraining": PretrainingRecipe,
         "decision": DecisionRecipe,
         "preprocessing": Preprocessing,
         "augmentation": Augmentation,

@@ -136,6 +136,40 @@ def train(
 
 
 @app.command()
+def pretrain(
+    recipe: Annotated[Path, typer.Argument(help="TOML file that says how, under pretraining.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for checkpoints, log and bundle.")],
+    data_dir: DataDir = None,
+    packs: Annotated[
+        Path | None, typer.Option(help="Where packs are kept. Default: ~/.cache/fascicle/packs.")
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Go on from the folder's checkpoint.")] = False,
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", help='Change the recipe, such as "pretraining.steps=500".'),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+    threads: Annotated[int, typer.Option(help="Threads; 0 leaves it to torch.", min=0)] = 0,
+) -> None:
+    """Teach a net's classification branch from ECGs without their labels, before its training.
+
+    Two views of each record, varied as the recipe's augmentation says, shall have the same
+    embedding, and its outputs shall not be redundant (Barlow Twins). The other tasks are taught as
+    ever. In the log twins.alike should climb towards 1, and twins.redundancy fall after a while.
+
+    The bundle is a start for a training; its diagnoses mean nothing yet.
+
+    Example: fascicle pretrain RECIPE --data DIR --out pre
+
+    Then: fascicle train RECIPE --data DIR --out run --from pre/bundle.safetensors
+    """
+    from fascicle.cli.training import pretrain_command
+
+    changes = tuple(change or ())
+    pretrain_command(recipe, out, data_dir, packs, resume, changes, threads, device)
+
+
+@app.command()
 def adapt(
     bundle: Annotated[Path, typer.Argument(help='Bundle file, or "default".')],
     new_class: Annotated[

@@ -1,11 +1,11 @@
-"""`fascicle train`, `evaluate` and `info`."""
+"""`fascicle train`, `pretrain`, `evaluate` and `info`."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,9 @@ from rich.table import Table
 from fascicle.cli.places import data_folder, packs_folder
 from fascicle.errors import BadFile
 from fascicle.files import write_whole
+
+Pack = Callable[[Iterable[Any], str], Iterable[Any]]
+Show = Callable[[int, int, Mapping[str, float]], None]
 
 
 def train_command(
@@ -49,29 +52,7 @@ def train_command(
     followed = None if like is None else read_bundle(like)
     if threads:
         torch.set_num_threads(threads)
-    first = os.environ.get("RANK", "0") == "0"  # torchrun numbers its processes
-    console = Console(stderr=True, quiet=not first)
-    columns = (
-        TextColumn("train"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
-    with _shown_late(Progress(*columns, console=console)) as progress:
-        bar = progress.add_task("", total=recipe.training.steps)
-
-        def pack(shards: Iterable[Any], title: str) -> Iterable[Any]:
-            progress.start()
-            return progress.track(list(shards), description=title)
-
-        def show(step: int, steps: int, values: Mapping[str, float]) -> None:
-            progress.start()
-            text = "  ".join(f"{key} {value:.3f}" for key, value in values.items())
-            progress.update(bar, completed=step, total=steps, description=text)
-            if "monitor" in values:
-                progress.console.print(f"step {step}: {text}")
-
+    with _bar("train", recipe.training.steps) as (pack, show):
         path = train_recipe(
             recipe,
             data_folder(data_dir),
@@ -84,8 +65,78 @@ def train_command(
             packing=pack,
             progress=show,
         )
-    if first:
+    _tell(path)
+
+
+def pretrain_command(
+    recipe_path: Path,
+    out: Path,
+    data_dir: Path | None,
+    packs: Path | None,
+    resume: bool,
+    changes: Sequence[str],
+    threads: int,
+    device: str = "auto",
+) -> None:
+    """Pre-train what a recipe's [pretraining] says, and print where the bundle is."""
+    import torch
+
+    from fascicle.recipe import read_recipe
+    from fascicle.train.pretrain import pretrain_recipe
+
+    recipe = read_recipe(recipe_path, changes)
+    steps = 0 if recipe.pretraining is None else recipe.pretraining.steps
+    if threads:
+        torch.set_num_threads(threads)
+    with _bar("pretrain", steps) as (pack, show):
+        path = pretrain_recipe(
+            recipe,
+            data_folder(data_dir),
+            packs_folder(packs),
+            out,
+            resume=resume,
+            device=device,
+            packing=pack,
+            progress=show,
+        )
+    _tell(path)
+
+
+def _first() -> bool:
+    return os.environ.get("RANK", "0") == "0"  # torchrun numbers its processes
+
+
+def _tell(path: Path) -> None:
+    if _first():
         sys.stdout.write(f"wrote {path}\n")
+
+
+@contextmanager
+def _bar(title: str, steps: int) -> Iterator[tuple[Pack, Show]]:
+    """Yield what shows packs that are written, and steps with their losses."""
+    columns = (
+        TextColumn(title),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    console = Console(stderr=True, quiet=not _first())
+    with _shown_late(Progress(*columns, console=console)) as progress:
+        bar = progress.add_task("", total=steps)
+
+        def pack(shards: Iterable[Any], title: str) -> Iterable[Any]:
+            progress.start()
+            return progress.track(list(shards), description=title)
+
+        def show(step: int, steps: int, values: Mapping[str, float]) -> None:
+            progress.start()
+            text = "  ".join(f"{key} {value:.3f}" for key, value in values.items())
+            progress.update(bar, completed=step, total=steps, description=text)
+            if "monitor" in values or "twins.alike" in values:
+                progress.console.print(f"step {step}: {text}")
+
+        yield pack, show
 
 
 @contextmanager

@@ -36,12 +36,17 @@ CHECKPOINT = "checkpoint.safetensors"
 BEST = "best.safetensors"
 MIXUP = 1
 """Tells the generator of the mixtures from others of the same step."""
+SECOND_VIEW = 2
+"""Tells the generator of a row's second view from that of its first."""
 SNAPSHOT = "snapshot-{:06d}.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that a training needs beside the net: recipe, data, where to compute and to write."""
+    """All that a training needs beside the net: recipe, data, where to compute and to write.
+
+    The rows of the task `twice` come twice, varied differently: first all, then all again.
+    """
 
     recipe: Recipe
     tasks: Mapping[str, Task]
@@ -50,6 +55,7 @@ class Plan:
     folder: Path
     header: Mapping[str, Any]
     place: Place
+    twice: str | None = None
 
 
 @dataclass(slots=True)
@@ -175,7 +181,7 @@ def _batches(plan: Plan, done: int) -> Iterator[tuple[int, list[Batch]]]:
 
     def make(step: int) -> list[Batch]:
         count = batches_of(step, recipe.training)
-        mine = _rows_of(plan, step)[place.rank :: place.processes]
+        mine = with_second_views(_rows_of(plan, step)[place.rank :: place.processes], plan.twice)
         batches = [
             make_batch(mine[part::count], recipe.window, plan.aims, recipe.augmentation)
             for part in range(count)
@@ -203,6 +209,12 @@ def _rows_of(plan: Plan, step: int) -> list[Row]:
     if count > 1:
         groups = [replace(group, rows=count * group.rows) for group in groups]
     return draw_rows(groups, recipe.window, (recipe.seed, step))
+
+
+def with_second_views(rows: Sequence[Row], task: str | None) -> list[Row]:
+    """Return the rows and then those of the task once more, to be varied in another way."""
+    again = [row for row in rows if task in row.group.tasks]
+    return [*rows, *(replace(row, seed=(*row.seed, SECOND_VIEW)) for row in again)]
 
 
 def _moved(batch: Batch, device: torch.device) -> Batch:

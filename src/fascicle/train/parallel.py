@@ -91,6 +91,25 @@ def add_up(values: Tensor) -> Tensor:
     return values
 
 
+def gathered(mine: Tensor) -> Tensor:
+    """Return the rows of all processes in their order; gradient flows to this one's own alone.
+
+    All processes must call it. What each makes of all rows has its slope for its own rows, so that
+    the sum of their gradients is the gradient of the whole.
+    """
+    if not distributed.is_initialized():
+        return mine
+    rank = distributed.get_rank()
+    counts = torch.zeros(distributed.get_world_size(), dtype=torch.int64, device=mine.device)
+    counts[rank] = len(mine)
+    before = int(add_up(counts)[:rank].sum())
+    whole = mine.new_zeros(int(counts.sum()), *mine.shape[1:])
+    own = slice(before, before + len(mine))
+    whole[own] = mine.detach()
+    add_up(whole)
+    return torch.cat([whole[: own.start], mine, whole[own.stop :]])
+
+
 def add_up_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Replace every gradient by its sum over the processes.
 

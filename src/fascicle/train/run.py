@@ -100,11 +100,11 @@ def train_recipe(
     BadRequest
         If the device cannot be used.
     """
-    _check_folder(folder, recipe, resume)
+    check_folder(folder, recipe, resume)
     with parallel.joined(parallel.choose_device(device)) as place:
         with parallel.first_alone(place):
             if place.rank == 0:
-                _claim(folder, recipe)
+                claim(folder, recipe)
             groups, held = open_groups(recipe, data_dir, packs_dir, packing)
         _check_choice(recipe, held)
         found = find_vocabularies(recipe, groups) if like is None else like.vocabularies
@@ -124,10 +124,10 @@ def train_recipe(
         plan = Plan(recipe, tasks, aims, groups, folder, header, place)
 
         def monitor(average: nn.Module) -> dict[str, float]:
-            return watch(_on_cpu(average), tasks, held, blank)
+            return watch(on_cpu(average), tasks, held, blank)
 
         def weakness(average: nn.Module) -> Mapping[str, NDArray[np.float64]]:
-            return class_scores(_on_cpu(average), tasks, held, blank)
+            return class_scores(on_cpu(average), tasks, held, blank)
 
         torch.manual_seed(recipe.seed)
         network = new_network(recipe, tasks)
@@ -140,7 +140,7 @@ def train_recipe(
             hand_down(network, widened(start.net_weights), recipe.training.fresh)
         weights = train(network, plan, monitor, weakness, resume=resume, progress=progress).cpu()
         path = folder / "bundle.safetensors"
-        blank = replace(blank, card=_card(recipe, groups, held))
+        blank = replace(blank, card=card(recipe, groups, held))
         with parallel.first_alone(place):
             if place.rank == 0:
                 _save(weights.state_dict(), blank, held, like, path)
@@ -151,7 +151,8 @@ def train_recipe(
     return path
 
 
-def _on_cpu(network: nn.Module) -> Network:
+def on_cpu(network: nn.Module) -> Network:
+    """Return a copy of the net that can be asked beside its training."""
     copied = copy.deepcopy(network).cpu().eval()
     assert isinstance(copied, Network)
     return copied
@@ -310,8 +311,8 @@ def _frequent(name: str, settings: TaskRecipe, entries: Sequence[Entry]) -> Voca
     return select(every, enough)
 
 
-def _check_folder(folder: Path, recipe: Recipe, resume: bool) -> None:
-    """Refuse to write over another training, or to go on with another recipe."""
+def check_folder(folder: Path, recipe: Recipe, resume: bool) -> None:
+    """Refuse to write over another training, or to go on with another recipe (BadData)."""
     if not resume:
         for name in (CHECKPOINT, BEST, "bundle.safetensors"):
             if (folder / name).exists():
@@ -328,7 +329,7 @@ def _check_folder(folder: Path, recipe: Recipe, resume: bool) -> None:
             raise BadData(f"{folder}: holds a training of another recipe; choose another folder")
 
 
-def _claim(folder: Path, recipe: Recipe) -> None:
+def claim(folder: Path, recipe: Recipe) -> None:
     """Write down whose folder this is."""
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(recipe.model_dump(mode="json"), indent=1)
@@ -343,7 +344,8 @@ def _check_choice(recipe: Recipe, held: Held) -> None:
         raise BadRecipe("tasks that reweigh need a group with validate_folds")
 
 
-def _card(recipe: Recipe, groups: Sequence[Group], held: Held) -> dict[str, Any]:
+def card(recipe: Recipe, groups: Sequence[Group], held: Held) -> dict[str, Any]:
+    """Return what a bundle's card says of the records behind it."""
     return {
         "trained_on": [
             {

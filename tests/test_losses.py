@@ -24,6 +24,7 @@ from fascicle.losses import (
     challenge_score,
     cross_entropy,
     focal_loss,
+    frame_cross_entropy,
     normalise,
     softmax_cross_entropy,
     totals,
@@ -147,6 +148,35 @@ def test_softmax_cross_entropy_by_hand() -> None:
     weight = torch.tensor([[0.25], [0.75]])
     expected = 0.25 * -np.log(2 / 8) + 0.75 * np.log(3)
     assert softmax_cross_entropy(logits, target, weight).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_frame_answers_for_its_samples() -> None:
+    logits, classes = _seeded(2, 3, 4), (0.5, 2.0, 1.0)
+    target = torch.tensor([[0.0, 0, 1, 1, 2, 2, 0], [2, 2, 2, 2, 1, 1, 1]]).unsqueeze(1)
+    weight = torch.rand(2, 1, 7)
+    spread = logits[..., [0, 0, 1, 1, 2, 2, 3]].log_softmax(1)
+    expected = torch.zeros(())
+    for row in range(2):
+        for sample, kind in enumerate(target[row, 0].long().tolist()):
+            loss = -classes[kind] * spread[row, kind, sample]
+            expected = expected + weight[row, 0, sample] * loss
+    found = frame_cross_entropy(logits, target, weight, classes=classes)
+    assert torch.allclose(found, expected)
+    alike = frame_cross_entropy(logits, target, weight)
+    assert torch.allclose(
+        alike, frame_cross_entropy(logits, target, weight, classes=(1.0, 1.0, 1.0))
+    )
+    assert not torch.allclose(alike, found)
+
+
+def test_samples_without_weight_change_no_frame() -> None:
+    logits, target, weight = _seeded(1, 3, 2), torch.zeros(1, 1, 8), torch.ones(1, 1, 8)
+    weight[..., 5:] = 0
+    other = target.clone()
+    other[..., 5:] = 2
+    assert torch.equal(
+        frame_cross_entropy(logits, target, weight), frame_cross_entropy(logits, other, weight)
+    )
 
 
 def test_softmax_cross_entropy_agrees_with_that_of_samples() -> None:

@@ -467,9 +467,10 @@ def _check_task(recipe: Recipe, name: str, task: TaskRecipe, where: str) -> None
     options = task.perceiver or PerceiverRecipe()
     if options.width % options.attention_heads:
         raise BadRecipe(f"{here}.perceiver.width must be a multiple of attention_heads")
-    for need in task.needs:
+    for need in ("waves", "beats") if kind == "rhythm" else task.needs:
         if need not in recipe.tasks or recipe.tasks[need].kind not in (None, need):
-            raise BadRecipe(f"{here}: the intervals of its head need the task {need}")
+            what = "its head needs" if kind == "rhythm" else "the intervals of its head need"
+            raise BadRecipe(f"{here}: {what} the task {need}")
     backbone = recipe.backbone
     levels = len(backbone.decoder) if isinstance(backbone, UNetRecipe) else 0
     if task.deep_supervision and (kind != "waves" or levels < 2):

@@ -20,6 +20,7 @@ from fascicle.tasks.scores import (
     Resampling,
     score_beats,
     score_diagnoses,
+    score_rhythms,
     score_waves,
 )
 
@@ -297,3 +298,25 @@ def test_records_and_outcomes_must_pair_up() -> None:
     reference, outcomes = _diagnoses(20)
     with pytest.raises(ValueError, match="20 records but 19 outcomes"):
         score_diagnoses(reference, outcomes[:-1], CLASSES)
+
+
+def test_rhythms_are_scored_by_their_kind_and_duration() -> None:
+    kinds = TASKS["rhythm"].vocabulary
+    marks = (Rhythm(0, 40, "N"), Rhythm(40, 60, "AFIB"), Rhythm(60, 70, "B"), Rhythm(70, 80, "XX"))
+    found = (Rhythm(0, 45, "sinus"), Rhythm(45, 80, "AF"))
+    scores = score_rhythms([Known(rhythms=marks)], [Outcome(rhythms=found)], kinds)
+    assert scores["rhythm.AF.sensitivity"] == pytest.approx(15 / 20)
+    assert scores["rhythm.AF.ppv"] == 1  # what stands on bigeminy or an unknown mark, nobody knows
+    assert scores["rhythm.sinus.ppv"] == pytest.approx(40 / 45)
+    assert scores["rhythm.accuracy"] == pytest.approx(55 / 60)
+    assert TASKS["rhythm"].monitor in scores
+
+
+def test_rhythms_have_limits_over_patients() -> None:
+    marks, kinds = (Rhythm(0, 60, "AFIB"),), TASKS["rhythm"].vocabulary
+    outcomes = [Outcome(rhythms=(Rhythm(0, 6.0 * i, "AF"),)) for i in range(1, 11)]
+    drawn = Resampling(list(range(10)), 200)
+    scores = score_rhythms([Known(rhythms=marks)] * 10, outcomes, kinds, drawn)
+    low, high = (scores[f"rhythm.AF.sensitivity.{limit}"] for limit in ("low", "high"))
+    assert scores["rhythm.AF.sensitivity"] == pytest.approx(0.55)
+    assert low < 0.55 < high

@@ -16,6 +16,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from fascicle.losses import (
+    NO_P,
+    SOME_P,
     asymmetric_loss,
     barlow_twins_loss,
     beat_loss,
@@ -29,6 +31,7 @@ from fascicle.losses import (
     softmax_cross_entropy,
     totals,
     view_correlation,
+    wave_loss,
 )
 
 OFFICIAL = Path(__file__).parent / "metrics" / "golden" / "official_cases.npz"
@@ -47,6 +50,42 @@ def test_cross_entropy_by_hand() -> None:
     picked = np.take_along_axis(values, target.numpy()[:, :, None], axis=2)[:, :, 0]
     expected = ((log_sum - picked) * weight.numpy()).sum()
     assert cross_entropy(logits, target.float(), weight).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_waves_that_are_marked_have_the_cross_entropy() -> None:
+    logits, weight = _seeded(2, 3, 4, 5), _seeded(2, 3, 5).abs()
+    target = (torch.arange(30).reshape(2, 3, 5) % 4).float()
+    assert torch.equal(wave_loss(logits, target, weight), cross_entropy(logits, target, weight))
+
+
+def test_a_rhythm_without_p_forbids_p_and_nothing_else() -> None:
+    logits = _seeded(1, 2, 4, 6).requires_grad_()
+    weight = torch.zeros(1, 2, 6)
+    weight[0, 0, :3] = 0.5
+    loss = wave_loss(logits, torch.full((1, 2, 6), float(NO_P)), weight)
+    chance = logits.detach().softmax(2)[0, 0, 1, :3].double()
+    assert loss.item() == pytest.approx(float(-0.5 * torch.log(1 - chance).sum()), rel=1e-5)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert logits.grad is not None
+    assert (logits.grad[0, 0, 1, :3] > 0).all()
+    assert (logits.grad[0, 0, [0, 2, 3], :3] < 0).all()
+    assert (logits.grad[0, 0, :, 3:] == 0).all()
+    assert (logits.grad[0, 1] == 0).all()
+
+
+def test_a_rhythm_with_p_wants_the_likeliest_samples_of_each_lead_to_be_p() -> None:
+    logits = _seeded(1, 2, 4, 40).requires_grad_()
+    target, weight = torch.full((1, 2, 40), float(SOME_P)), torch.zeros(1, 2, 40)
+    weight[0, 0, :30] = 0.25
+    loss = wave_loss(logits, target, weight, share=0.05)
+    log_p = logits.detach().log_softmax(2)[0, 0, 1, :30].double()
+    best = log_p.topk(2)
+    assert loss.item() == pytest.approx(float(-best.values.mean() * 0.25 * 30), rel=1e-5)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert logits.grad is not None
+    touched = logits.grad[0, 0, 1].nonzero().flatten()
+    assert sorted(touched.tolist()) == sorted(best.indices.tolist())
+    assert (logits.grad[0, 1] == 0).all()
 
 
 def test_binary_cross_entropy_by_hand() -> None:
@@ -406,6 +445,13 @@ def test_halves_of_a_batch_with_shared_totals_add_up() -> None:
         for part in (slice(2), slice(2, None))
     ]
     assert torch.allclose(halves[0] + halves[1], whole, rtol=1e-5)
+    weak = torch.randint(0, 6, (6, 3, 5)).float()
+    together = wave_loss(logits, weak, normalise(weight, totals(weight)))
+    apart = [
+        wave_loss(logits[part], weak[part], normalise(weight[part], shared))
+        for part in (slice(2), slice(2, None))
+    ]
+    assert torch.allclose(apart[0] + apart[1], together, rtol=1e-5)
     alone = cross_entropy(logits[:2], target[:2], normalise(weight[:2], totals(weight[:2])))
     assert not torch.allclose(alone, halves[0])
 
@@ -416,6 +462,7 @@ def test_halves_of_a_batch_with_shared_totals_add_up() -> None:
         (binary_cross_entropy, (2, 3), (2, 3)),
         (beat_loss, (2, 6, 5), (2, 2, 5)),
         (cross_entropy, (2, 12, 4, 5), (2, 12, 5)),
+        (wave_loss, (2, 12, 4, 5), (2, 12, 5)),
         (focal_loss, (2, 3), (2, 3)),
         (partial(asymmetric_loss, shift=0.05), (2, 3), (2, 3)),
         (partial(challenge_loss, rewards=REWARDS), (2, 2, 3), (2, 3)),

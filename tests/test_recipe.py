@@ -266,6 +266,8 @@ def test_changes_that_fit_nowhere_are_refused(path: Path, change: str, said: str
             "unknown key tasks.diagnosis.perceiver.depth; known here: latents, width",
         ),
         (["tasks.beats.deep_supervision=1.0"], "deep_supervision: only of waves"),
+        (["tasks.beats.stride=1"], "stride: only of waves"),
+        (["tasks.waves.stride=3"], "tasks.waves.stride"),
         (["tasks.waves.deep_supervision=1.0"], "on a U-Net of several levels"),
         (["tasks.waves.deep_supervision=-1.0"], "tasks.waves.deep_supervision"),
         (["tasks.diagnosis.rewrite=true", "tasks.diagnosis.reweigh=true"], "not with reweigh"),

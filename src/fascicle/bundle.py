@@ -226,7 +226,9 @@ def _head_options(recipe: Recipe, task: str, head: str) -> dict[str, Any]:
     if head == "perceiver":
         options = (settings.perceiver or PerceiverRecipe()).model_dump()
         return {**options, "rate_hz": recipe.preprocessing.rate_hz}
-    return {"deep": True} if settings.deep_supervision else {}
+    if (settings.kind or task) != "waves":
+        return {}
+    return {"deep": settings.deep_supervision > 0, "stride": settings.stride}
 
 
 def save_bundle(bundle: Bundle, path: Path, *, half: bool = False) -> Bundle:

@@ -15,6 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+NO_P, SOME_P = 4, 5
+"""Targets of samples whose rhythm alone is known: no P wave, and P waves somewhere."""
+
 
 def cross_entropy(
     logits: Float[Tensor, "batch lead class sample"],
@@ -28,6 +31,36 @@ def cross_entropy(
         flat, target.reshape(batch * leads, samples).long(), reduction="none"
     )
     return (loss * weight.reshape(batch * leads, samples)).sum()
+
+
+def wave_loss(
+    logits: Float[Tensor, "batch lead class sample"],
+    target: Float[Tensor, "batch lead sample"],
+    weight: Float[Tensor, "batch lead sample"],
+    *,
+    share: float = 0.05,
+) -> Float[Tensor, ""]:
+    """Return the cross-entropy of marked waves, and what a rhythm alone tells of P waves.
+
+    Targets 0 to 3 are classes. 4 says that no P is here: -log(1 - p_P). 5 says that there are P
+    waves somewhere among the samples of a lead with 5: -log p_P of the `share` of them that are
+    most likely P (multiple-instance learning); a P of 0.1 s every second is a tenth of the time.
+    """
+    marked = target < NO_P
+    loss = cross_entropy(logits, torch.where(marked, target, 0), weight * marked)
+    weak = (weight * ~marked).sum((1, 2)) > 0
+    if not bool(weak.any()):
+        return loss
+    log_p = logits[weak].log_softmax(2)[:, :, 1]
+    target, weight = target[weak], weight[weak]
+    none = torch.log1p(-log_p.exp().clamp(max=1 - 1e-6))
+    loss = loss - (none * weight * (target == NO_P)).sum()
+    some = weight * (target == SOME_P)
+    samples = max(round(share * target.shape[-1]), 1)
+    best = log_p.masked_fill(some == 0, -torch.inf).topk(samples, dim=-1).values
+    here = best.isfinite()
+    mean = best.masked_fill(~here, 0).sum(-1) / here.sum(-1).clamp(min=1)
+    return loss - (mean * some.sum(-1)).sum()
 
 
 def binary_cross_entropy(

@@ -177,9 +177,9 @@ class TaskRecipe(Section):
     `classes` keeps only these codes; `head` and `loss` replace those of the kind, `perceiver` has
     the options of that head; `reweigh` raises the weights of the classes that are weak on the
     validation records; `rewrite` teaches rhythm labels as `labels.rewriting` makes them.
-    `deep_supervision` is what the loss of waves at the decoder's coarser levels counts. With
-    `prior` a "pooled", "challenge" or "logistic" head begins at its classes' shares of the
-    training records.
+    `deep_supervision` is what the loss of waves at the decoder's coarser levels counts, `stride`
+    how many samples a frame of their marks has. With `prior` a "pooled", "challenge" or "logistic"
+    head begins at its classes' shares of the training records.
     """
 
     kind: str | None = None
@@ -195,6 +195,7 @@ class TaskRecipe(Section):
     prior: bool = False
     rewrite: bool = False
     deep_supervision: Annotated[float, Field(ge=0)] = 0.0
+    stride: Literal[1, 2] = 2
     perceiver: PerceiverRecipe | None = None
 
     @property
@@ -246,7 +247,8 @@ class WindowsRecipe(Section):
 class GroupRecipe(Section):
     """Records of one source: which folds teach which tasks, and how many rows a batch has.
 
-    Without `folds`, all teach that do not validate; `records` keeps those of these names. `sampler`
+    Without `folds`, all teach that do not validate; `records` keeps those of these names, `codes`
+    those with one of these codes among their labels. `sampler`
     says how they are drawn: alike; inverse to the frequency of their positive classes; each part of
     the set alike (CinC's sources); or rare classes first, up to `fill_up` records of each class.
     With `task_per_record` each of the `records` is a task of its own (patients as tasks): the
@@ -259,6 +261,7 @@ class GroupRecipe(Section):
     folds: tuple[int, ...] | None = None
     validate_folds: tuple[int, ...] = ()
     records: tuple[str, ...] | None = None
+    codes: tuple[str, ...] | None = None
     rare_beats: Share = 0.0
     sampler: Literal["uniform", "inverse", "source", "fill_up"] = "uniform"
     fill_up: Positive = 4000
@@ -475,6 +478,8 @@ def _check_task(recipe: Recipe, name: str, task: TaskRecipe, where: str) -> None
     levels = len(backbone.decoder) if isinstance(backbone, UNetRecipe) else 0
     if task.deep_supervision and (kind != "waves" or levels < 2):
         raise BadRecipe(f"{here}.deep_supervision: only of waves, on a U-Net of several levels")
+    if task.stride != 2 and kind != "waves":
+        raise BadRecipe(f"{here}.stride: only of waves")
     if task.rewrite and (task.reweigh or task.loss == "challenge"):
         raise BadRecipe(f"{here}.rewrite: not with reweigh or the challenge loss")
 

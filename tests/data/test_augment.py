@@ -15,8 +15,11 @@ from fascicle.data.augment import (
     augment_signal,
     draw_leads,
     draw_shifts,
+    draw_stretch,
     lead_noise,
     shift_leads,
+    stretch_marks,
+    stretch_signal,
 )
 from fascicle.errors import BadRequest
 from fascicle.record import LEAD_SETS, LEADS
@@ -36,13 +39,15 @@ def _vary(settings: Augmentation, seed: int, samples: int = 1000) -> NDArray[np.
 
 
 def test_zeros_switch_everything_off() -> None:
-    assert len(fields(NOTHING)) == 13
-    assert all(getattr(NOTHING, f.name) == (f.name == "gain") for f in fields(NOTHING))
+    assert len(fields(NOTHING)) == 14
+    for f in fields(NOTHING):
+        assert getattr(NOTHING, f.name) == (f.name in ("gain", "stretch"))
     for seed in range(20):
         rng = np.random.default_rng(seed)
         assert np.array_equal(_vary(NOTHING, seed), _signal())
         assert np.array_equal(draw_leads(ALL, NOTHING, rng), ALL)
         assert not draw_shifts(12, 250.0, NOTHING, rng).any()
+        assert draw_stretch(1000, NOTHING, rng) == 1000
 
 
 @pytest.mark.parametrize(
@@ -254,3 +259,24 @@ def test_shares_that_exclude_each_other_must_fit() -> None:
         replace(NOTHING, lead_set=0.6, lead_drop=0.6)
     with pytest.raises(BadRequest, match="together"):
         replace(NOTHING, lead_set=0.3, lead_drop=0.4, lead_group=0.4)
+
+
+def test_stretching_lays_a_longer_or_shorter_cut_on_the_window() -> None:
+    line = np.arange(300, dtype=np.float32)[None]
+    assert np.allclose(stretch_signal(line, 200)[0], np.arange(200) * 1.5)
+    assert np.allclose(stretch_signal(line, 600)[0, :599], np.arange(599) / 2)
+    marks = (line >= 150).astype(np.float32)
+    assert np.flatnonzero(np.diff(stretch_marks(marks, 200)[0])).tolist() == [99]
+    assert set(np.unique(stretch_marks(marks, 457))) == {0.0, 1.0}
+
+
+def test_the_stretch_stays_within_its_reach_and_draws_nothing_when_off() -> None:
+    rng = np.random.default_rng(1)
+    before = rng.bit_generator.state
+    assert draw_stretch(2500, Augmentation(), rng) == 2500
+    assert rng.bit_generator.state == before
+    drawn = [draw_stretch(2500, Augmentation(stretch=1.25), rng) for _ in range(300)]
+    assert 2000 <= min(drawn) < 2100
+    assert 3000 < max(drawn) <= 3125
+    with pytest.raises(BadRequest, match="stretch must be at least 1"):
+        Augmentation(stretch=0.9)

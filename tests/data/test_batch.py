@@ -257,3 +257,24 @@ def test_age_and_sex_hide_but_the_rate_does_not(groups: list[Group], pack: Pack)
     assert (shown.covariates[:, :4] == torch.tensor([0.21, 1, 1, 1])).all()
     assert torch.equal(hidden.covariates[:, 4:], shown.covariates[:, 4:])
     assert (shown.covariates[:, 5] == 1).all()
+
+
+def test_marks_stretch_with_the_signal_where_every_task_allows_it(
+    pack: Pack, entry: Callable[..., Entry]
+) -> None:
+    still = Augmentation(
+        gain=1.0, baseline_mv=0, noise_mv=0, lead_set=0, lead_drop=0, covariate_drop=0
+    )
+    faster = replace(still, stretch=1.5)
+    aims = {**AIMS, "waves": replace(AIMS["waves"], stretches=True)}
+    free = Group(pack, pack.entries[:1], ("waves",), 1)
+    bound = replace(free, tasks=("waves", "diagnosis"))
+    for group, moves in ((free, True), (bound, False)):
+        rows = [Row(group, pack.entries[0], 0, (seed,)) for seed in range(6)]
+        plain, made = (make_batch(rows, 600, aims, how) for how in (still, faster))
+        counts = [
+            [int((b.targets["waves"][r, 0] == 2).sum()) for b in (plain, made)] for r in range(6)
+        ]
+        assert made.signal.shape == plain.signal.shape
+        assert any(one != other for one, other in counts) == moves
+        assert torch.equal(made.signal, plain.signal) != moves

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from fascicle.data.pack import Entry
 from fascicle.data.targets import (
     BUMP_S,
+    NO_P,
+    RHYTHM_WEIGHT,
+    SOME_P,
     beat_class_target,
     beats_target,
     labels_target,
@@ -302,3 +305,24 @@ def test_a_statement_teaches_every_second_and_marks_go_before_it(entry: Make) ->
     assert not target.any()
     both = entry(labels={"SNOMED-CT": frozenset({"164889003", "426783006"})})
     assert not rhythm_target(both, 0, 500, 250.0, KINDS)[1].any()
+
+
+def test_rhythms_tell_whether_there_are_p_waves(entry: Make) -> None:
+    marks = (Rhythm(0.0, 1.0, "N"), Rhythm(1.0, 1.4, "AFIB"), Rhythm(1.4, 9.0, "B"))
+    known = entry(rhythms=marks, annotated=frozenset({"rhythms"}), leads=("II", "V1"))
+    target, weight = waves_target(known, 125, 300, 250.0, None)
+    lead = LEADS.index("V1")
+    assert set(target[lead, :125]) == {SOME_P}
+    assert set(target[lead, 125:225]) == {NO_P}
+    assert _spans(weight[lead]) == [(0, 224)]
+    assert set(weight[lead, :225]) == {np.float32(RHYTHM_WEIGHT)}
+    assert not weight[LEADS.index("I")].any()
+
+
+def test_a_statement_about_rhythm_teaches_p_waves_unless_waves_are_marked(entry: Make) -> None:
+    said = {"SNOMED-CT": frozenset({"164889003"})}
+    target, weight = waves_target(entry(labels=said, annotated=frozenset()), 0, 300, 250.0, None)
+    assert set(target[weight > 0]) == {NO_P}
+    target, weight = waves_target(entry(labels=said, waves=BEAT), 0, 300, 250.0, None)
+    assert NO_P not in target
+    assert weight.any()

@@ -106,6 +106,26 @@ def test_each_lead_reads_the_joint_map_through_its_own_projection() -> None:
     assert changed.nonzero().flatten().tolist() == [3]
 
 
+def test_marks_can_have_a_frame_per_sample() -> None:
+    torch.manual_seed(0)
+    dense = torch.randn(1, 5, 101)  # the trunk pads 400 samples to a multiple of its frame
+    arguments = (
+        Features(dense, 4, dense, 4),
+        torch.randn(1, 12, 401),
+        torch.ones(1, 12, dtype=torch.bool),
+        torch.tensor([401]),
+        torch.zeros(1, 4),
+    )
+    for stride in (1, 2):
+        head = WavesHead(dense_channels=5, stride=stride).eval()
+        with torch.inference_mode():
+            logits = head(*arguments)
+        assert logits.shape == (1, 12, 4, 401)
+        between = (logits[..., :-2:2] + logits[..., 2::2]) / 2
+        on_the_line = torch.allclose(logits[..., 1:-1:2], between, atol=1e-5)
+        assert on_the_line == (stride == 2)
+
+
 def test_all_leads_share_one_stem() -> None:
     head = WavesHead(dense_channels=5).eval()
     torch.nn.init.zeros_(head.joint.weight)

@@ -202,6 +202,13 @@ def test_only_named_classes_and_records_are_taken(
     assert [entry.name for entry in some[0].entries] == names
     with pytest.raises(BadRecipe, match="no records nobody"):
         open_groups(choose(group={"records": ["nobody"]}), packs, packs)
+    code = sorted(next(iter(groups[0].entries[0].labels.values())))[0]
+    some, _ = open_groups(choose(group={"codes": [code]}), packs, packs)
+    assert some[0].entries
+    assert len(some[0].entries) < len(groups[0].entries)
+    assert all(code in set().union(*entry.labels.values()) for entry in some[0].entries)
+    with pytest.raises(BadRecipe, match="hold no record with XYZ"):
+        open_groups(choose(group={"codes": ["XYZ"]}), packs, packs)
     with pytest.raises(BadRecipe, match="XYZ not among the codes"):
         find_vocabularies(choose({"classes": ["XYZ"]}), groups)
 

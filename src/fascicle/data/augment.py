@@ -54,6 +54,9 @@ class Augmentation:
         Largest shift of single leads against the others, with their marks.
     lead_shift
         Share of windows with such shifts.
+    stretch
+        Largest change of speed as a factor, of windows whose tasks all have marks in time: 1.2
+        draws from 1/1.2 to 1.2 (another heart rate; 1.1 to 1.25 usual).
     covariate_drop
         Share of windows that hide age and sex.
     """
@@ -71,10 +74,12 @@ class Augmentation:
     muscle_mv: float = 0.0
     electrode_mv: float = 0.0
     lead_group: float = 0.0
+    stretch: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.gain < np.inf:
-            raise BadRequest(f"gain must be at least 1, not {self.gain}")
+        for name in ("gain", "stretch"):
+            if not 1 <= getattr(self, name) < np.inf:
+                raise BadRequest(f"{name} must be at least 1, not {getattr(self, name)}")
         for name in ("baseline_mv", "noise_mv", "cutout_s", "lead_shift_s", *ELECTRODE_NOISES):
             if not 0 <= getattr(self, name) < np.inf:
                 raise BadRequest(f"{name} must not be negative, not {getattr(self, name)}")
@@ -154,6 +159,34 @@ def draw_leads(
         limb = np.isin(LEADS, LEAD_SETS["6"])
         kept &= limb if rng.random() < 0.5 else ~limb
     return kept if kept.any() else present
+
+
+def draw_stretch(samples: int, settings: Augmentation, rng: np.random.Generator) -> int:
+    """Return how many samples of a record to lay on a window of `samples`."""
+    if settings.stretch == 1:
+        return samples
+    reach = np.log(settings.stretch)
+    return round(samples * float(np.exp(rng.uniform(-reach, reach))))
+
+
+def stretch_signal(signal: NDArray[np.float32], samples: int) -> NDArray[np.float32]:
+    """Return (lead, sample) laid on so many samples, on the lines between its own."""
+    before, share = _places(signal.shape[1], samples)
+    after = np.minimum(before + 1, signal.shape[1] - 1)
+    return signal[:, before] * (1 - share) + signal[:, after] * share
+
+
+def stretch_marks(array: NDArray[np.float32], samples: int) -> NDArray[np.float32]:
+    """Return (..., sample) laid on so many samples, each the nearest of its own."""
+    before, share = _places(array.shape[-1], samples)
+    return array[..., np.minimum(before + (share >= 0.5), array.shape[-1] - 1)]
+
+
+def _places(have: int, want: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Return for each of `want` samples the one of `have` before it, and how far it is past it."""
+    place = np.arange(want) * (have / want)
+    before = np.minimum(place.astype(np.intp), have - 1)
+    return before, (place - before).astype(np.float32)
 
 
 def draw_shifts(

@@ -19,7 +19,10 @@ from fascicle.data.augment import (
     augment_signal,
     draw_leads,
     draw_shifts,
+    draw_stretch,
     shift_leads,
+    stretch_marks,
+    stretch_signal,
 )
 from fascicle.data.pack import Entry, Pack
 from fascicle.data.targets import Target
@@ -31,11 +34,12 @@ TargetFunction = Callable[[Entry, int, int, float, Vocabulary | None], Target]
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """What a batch needs of a task: its target function and its vocabulary."""
+    """What a batch needs of a task: its target function, its vocabulary, what moves its marks."""
 
     target: TargetFunction
     vocabulary: Vocabulary | None
     moves_with_lead: bool = False
+    stretches: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,22 +169,32 @@ def _make_row(
     row: Row, window: int, aims: Mapping[str, Aim], augmentation: Augmentation | None
 ) -> MadeRow:
     entry, rate_hz = row.entry, row.group.pack.preprocessing.rate_hz
-    signal = np.zeros((len(LEADS), window), dtype=np.float32)
-    valid = row.group.pack.window(entry, row.start, window, signal)
+    tasks = [task for task in row.group.tasks if task in aims]
+    rng = None if augmentation is None else np.random.default_rng(row.seed)
+    length = window
+    if augmentation and rng and all(aims[task].stretches for task in tasks):
+        length = draw_stretch(window, augmentation, rng)
+    signal = np.zeros((len(LEADS), length), dtype=np.float32)
+    valid = row.group.pack.window(entry, row.start, length, signal)
     present = _present(entry.leads, row.group.leads).copy()
     covariates = encode_covariates(entry.age, entry.sex, entry.rate_hz)
     parts = {
-        task: aims[task].target(entry, row.start, window, rate_hz, aims[task].vocabulary)
-        for task in row.group.tasks
-        if task in aims
+        task: aims[task].target(entry, row.start, length, rate_hz, aims[task].vocabulary)
+        for task in tasks
     }
-    if augmentation is not None:
-        rng = np.random.default_rng(row.seed)
+    if augmentation and rng:
         augment_signal(signal[:, :valid], rate_hz, augmentation, rng)
         present = draw_leads(present, augmentation, rng)
         _shift(signal, parts, aims, draw_shifts(len(LEADS), rate_hz, augmentation, rng))
         if rng.random() < augmentation.covariate_drop:
             covariates[:4] = 0
+    if length != window:
+        signal = stretch_signal(signal, window)
+        valid = max(valid * window // length, 1)
+        parts = {
+            task: (stretch_marks(target, window), stretch_marks(weight, window))
+            for task, (target, weight) in parts.items()
+        }
     signal[~present] = 0
     for task, (_, weight) in parts.items():
         if aims[task].moves_with_lead:

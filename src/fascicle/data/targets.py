@@ -5,6 +5,7 @@ Each takes (entry, start, samples, rate_hz, vocabulary); the weight is 0 where n
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,11 @@ BUMP_S = 0.02
 """Standard deviation of the bump that marks an R peak."""
 KIND_REACH_S = 0.06
 """The kind of a beat is learnt this far to each side of its R peak."""
+NO_P, SOME_P = 4, 5
+"""What a rhythm tells of the samples of a lead: none is of a P wave, or some are."""
+P_OF_RHYTHM: Mapping[str, int] = {"AF": NO_P, "flutter": NO_P, "sinus": SOME_P}
+RHYTHM_WEIGHT = 0.25
+"""What such a sample counts beside one whose wave is marked."""
 UNSURE_S = 0.2
 """Reach of the doubt before a peak whose onset is not marked (and after one without offset)."""
 
@@ -30,8 +36,11 @@ def waves_target(
 ) -> Target:
     """Return classes (lead, sample), 0 none, 1 P, 2 QRS, 3 T, and weights (lead, sample).
 
-    A lead counts from its first mark to its last (the LUDB convention of docs/metrics.md).
+    A lead counts from its first mark to its last (the LUDB convention of docs/metrics.md). Where no
+    waves are marked, rhythms teach: `NO_P` in fibrillation and flutter, `SOME_P` in sinus rhythm.
     """
+    if not entry.waves:
+        return _p_of_rhythms(entry, start, samples, rate_hz)
     target = np.zeros((len(LEADS), samples), dtype=np.float32)
     weight = np.zeros_like(target)
     for row, lead in enumerate(LEADS):
@@ -41,6 +50,19 @@ def waves_target(
             weight[row, _span(min(marks), max(marks), start, samples, rate_hz)] = 1
         for wave in waves:
             _draw_wave(target[row], weight[row], wave, start, rate_hz)
+    return target, weight
+
+
+def _p_of_rhythms(entry: Entry, start: int, samples: int, rate_hz: float) -> Target:
+    """Return what rhythms tell of P waves, in every recorded lead."""
+    target = np.zeros((len(LEADS), samples), dtype=np.float32)
+    weight = np.zeros_like(target)
+    there = np.isin(LEADS, entry.leads)
+    for inside, kind in _told_rhythms(entry, start, samples, rate_hz):
+        code = P_OF_RHYTHM.get(kind or "")
+        if code is not None:
+            target[there, inside] = code
+            weight[there, inside] = RHYTHM_WEIGHT
     return target, weight
 
 
@@ -119,21 +141,27 @@ def rhythm_target(
     places = {term.code: place for place, term in enumerate(vocabulary.terms)}
     target = np.zeros((1, samples), dtype=np.float32)
     weight = np.zeros_like(target)
-    for low_s, high_s, kind in _told_rhythms(entry, rate_hz):
+    for inside, kind in _told_rhythms(entry, start, samples, rate_hz):
         if kind in places:
-            low, high = (round(time_s * rate_hz) - start for time_s in (low_s, high_s))
-            inside = slice(max(low, 0), max(min(high, entry.samples - start), 0))
             target[0, inside] = places[kind]
             weight[0, inside] = 1
     return target, weight
 
 
-def _told_rhythms(entry: Entry, rate_hz: float) -> list[tuple[float, float, str | None]]:
-    """Return (start, end, kind) of what is told of an entry's rhythm."""
+def _told_rhythms(
+    entry: Entry, start: int, samples: int, rate_hz: float
+) -> list[tuple[slice, str | None]]:
+    """Return the parts of a window whose rhythm is told, and which it is."""
+    spans = [(0.0, entry.samples / rate_hz, said_rhythm(entry.labels))]
     if "rhythms" in entry.annotated:
         kinds = rhythm_kinds()
-        return [(span.start_s, span.end_s, kinds.get(span.kind)) for span in entry.rhythms]
-    return [(0.0, entry.samples / rate_hz, said_rhythm(entry.labels))]
+        spans = [(span.start_s, span.end_s, kinds.get(span.kind)) for span in entry.rhythms]
+    end = min(entry.samples - start, samples)
+    edges = [
+        [min(max(round(time_s * rate_hz) - start, 0), max(end, 0)) for time_s in span[:2]]
+        for span in spans
+    ]
+    return [(slice(*edge), span[2]) for edge, span in zip(edges, spans, strict=True)]
 
 
 def labels_target(

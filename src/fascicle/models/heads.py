@@ -25,7 +25,7 @@ class WavesHead(nn.Module):
     projection of its own per lead. So a mark follows its own lead, and knows the others.
 
     With `level_channels` each coarser decoder map has a layer of its own that marks waves too:
-    deep supervision, in training only.
+    deep supervision, in training only. `stride` is how many samples a frame of the marks has.
     """
 
     windowed: ClassVar[bool] = False
@@ -39,12 +39,13 @@ class WavesHead(nn.Module):
         width: int = 16,
         kernel: int = 9,
         level_channels: Sequence[int] = (),
+        stride: int = STEM_STRIDE,
     ) -> None:
         super().__init__()
-        self.leads, self.width = leads, width
+        self.leads, self.width, self.stride = leads, width, stride
         self.joint = nn.Conv1d(dense_channels, leads * width, 1)
         self.own = nn.Sequential(
-            conv(1, width, 11, stride=STEM_STRIDE), ResidualBlock(width, width, kernel)
+            conv(1, width, 11, stride=stride), ResidualBlock(width, width, kernel)
         )
         self.mix = nn.Sequential(
             ResidualBlock(2 * width, width, kernel),
@@ -75,11 +76,11 @@ class WavesHead(nn.Module):
     ) -> Tensor:
         """Return logits (batch, lead, class, sample); those of absent leads are 0."""
         batch, leads, samples = signal.shape
-        joint = _resize(self.joint(features.dense), features.dense_samples_per_frame, STEM_STRIDE)
+        joint = _resize(self.joint(features.dense), features.dense_samples_per_frame, self.stride)
         joint = joint.reshape(batch, leads, self.width, -1)[present]
         own = self.own(signal[present].unsqueeze(1))
         logits = self.mix(torch.cat([joint[..., : own.shape[-1]], own], dim=1))
-        logits = _resize(logits, STEM_STRIDE, 1)[..., :samples]
+        logits = _resize(logits, self.stride, 1)[..., :samples]
         everywhere = logits.new_zeros(batch, leads, logits.shape[1], samples)
         everywhere[present] = logits
         return everywhere

@@ -36,10 +36,11 @@ BACKBONES: Mapping[str, Callable[..., nn.Module]] = {
 """Name -> backbone from its options; one with a `window` among them is made for that length."""
 
 HEADS: Mapping[str, Callable[..., nn.Module]] = {
-    "waves": lambda trunk, classes, _, deep=False: WavesHead(
+    "waves": lambda trunk, classes, _, deep=False, **options: WavesHead(
         trunk.dense_channels,
         classes=classes,
         level_channels=trunk.level_channels if deep else (),
+        **options,
     ),
     "beats": lambda trunk, classes, _: BeatsHead(trunk.dense_channels, kinds=classes),
     "diagnosis": lambda trunk, classes, _: DiagnosisHead(trunk.channels, classes),

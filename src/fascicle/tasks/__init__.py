@@ -43,11 +43,11 @@ from fascicle.losses import (
     beat_loss,
     binary_cross_entropy,
     challenge_loss,
-    cross_entropy,
     focal_loss,
     frame_cross_entropy,
     softmax_cross_entropy,
     squared_error,
+    wave_loss,
 )
 from fascicle.tasks.scores import (
     Annotated,
@@ -124,6 +124,8 @@ class Task:
         Length of the weight's second axis: each part counts alike in the loss.
     moves_with_lead
         Whether target and weight are per lead, so that they move and vanish with it.
+    stretches
+        Whether its answers hold at another speed: marks in time do, rates and rhythms do not.
     deciding
         Logits of the head -> those that decide, on arrays: a head may give more.
     activate
@@ -146,6 +148,7 @@ class Task:
     deciding: Callable[[Array], Array] = same
     needs: tuple[str, ...] = ()
     moves_with_lead: bool = False
+    stretches: bool = False
     whole: bool = False
     annotation: str = ""
     taught: Vocabulary | None = None
@@ -183,12 +186,13 @@ WAVES = Task(
     ),
     head="waves",
     target=waves_target,
-    loss=cross_entropy,
+    loss=wave_loss,
     activate=softmax,
     score=score_waves,
     monitor="waves.f1_150",
     parts=12,
     moves_with_lead=True,
+    stretches=True,
 )
 BEATS = Task(
     name="beats",
@@ -202,6 +206,7 @@ BEATS = Task(
     score=score_beats,
     monitor="beats.f1",
     parts=2,
+    stretches=True,
 )
 DIAGNOSIS = Task(
     name="diagnosis",
@@ -364,4 +369,4 @@ def is_labelled(reference: Annotated, task: Task) -> bool:
 
 def aim_of(task: Task) -> Aim:
     """Return what a batch needs of the task."""
-    return Aim(task.target, task.classes, task.moves_with_lead)
+    return Aim(task.target, task.classes, task.moves_with_lead, task.stretches)

@@ -185,10 +185,16 @@ def open_groups(
         unseen = set(settings.records or ()) - {entry.name for entry in every}
         if unseen:
             raise BadRecipe(f"group {settings.source}: no records {', '.join(sorted(unseen))}")
+        if settings.codes is not None:
+            wanted = set(settings.codes)
+            every = tuple(e for e in every if any(wanted & codes for codes in e.labels.values()))
         entries = choose(every, settings.folds)
         entries = tuple(e for e in entries if e.fold not in settings.validate_folds)
         if not entries:
-            raise BadRecipe(f"group {settings.source}: folds {settings.folds} hold no record")
+            raise BadRecipe(
+                f"group {settings.source}: folds {settings.folds} hold no record"
+                + (f" with {', '.join(settings.codes)}" if settings.codes else "")
+            )
         group = Group(
             pack,
             entries,

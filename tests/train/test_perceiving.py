@@ -22,6 +22,8 @@ from fascicle.tasks import TASKS
 from fascicle.train.added import base_of
 from fascicle.train.held_out import read_entry
 from fascicle.train.loop import _coarse_loss
+from fascicle.train.optimiser import batches_of, learning_rate
+from fascicle.train.pretrain import pretraining_of
 from fascicle.train.run import open_groups, train_recipe
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -133,6 +135,33 @@ def test_the_recipes_net_has_its_size(name: str) -> None:
         assert 6e6 < sum(counts.values()) == 6_302_630 < 6.5e6
     else:
         assert sum(counts.values()) == 803_430
+
+
+def test_the_papers_epochs_decide_when_batches_are_accumulated() -> None:
+    """180 epochs of 12 000 windows; 1, 4, 9 and 16 batches after epochs 40, 80 and 140."""
+    recipe = read_recipe(RECIPES / f"{PAPER}.toml")
+    rows = sum(group.rows for group in recipe.groups)
+    batches, seen = [batches_of(step, recipe.training) for step in range(recipe.training.steps)], 0
+    epochs: dict[int, float] = {}
+    for count in batches:
+        epochs.setdefault(count, seen * rows / 12_000)
+        seen += count
+    assert list(epochs) == [1, 4, 9, 16]
+    assert list(epochs.values()) == pytest.approx([0, 40, 80, 140])
+    assert seen * rows / 12_000 == pytest.approx(180, abs=0.1)
+    rates = [learning_rate(step, recipe.training) for step in range(recipe.training.steps)]
+    assert max(rates) == pytest.approx(2e-5)
+
+
+@pytest.mark.parametrize("name", [PAPER, SMALL])
+def test_the_recipes_pretrain_with_every_noise_and_lost_leads(name: str) -> None:
+    recipe = pretraining_of(read_recipe(RECIPES / f"{name}.toml"))
+    assert [group.rows for group in recipe.groups if "diagnosis" in group.tasks] == [64]
+    settings = recipe.augmentation
+    noises = (settings.baseline_mv, settings.mains_mv, settings.muscle_mv, settings.electrode_mv)
+    lost = (settings.cutout_s, settings.lead_set, settings.lead_drop, settings.lead_group)
+    assert min(*noises, *lost) > 0
+    assert read_recipe(RECIPES / f"{name}.toml").groups[0].sampler == "inverse"
 
 
 def _blank(recipe: Recipe) -> Bundle:

@@ -37,6 +37,8 @@ HEADLINES = (
     "waves.P.f1_40", "waves.QRS.f1_40", "waves.T.f1_40",
     "waves.P.dice", "waves.QRS.dice", "waves.T.dice",
     "beats.sensitivity", "beats.ppv", "beats.V.f1", "beats.S.f1", "beats.accuracy", "beats.j_kappa",
+    "rhythm.AF.sensitivity", "rhythm.AF.ppv", "rhythm.AF_or_flutter.sensitivity",
+    "rhythm.AF_or_flutter.ppv", "rhythm.accuracy",
     "diagnosis.PTB-XL superclass.macro.auroc", "diagnosis.SCP-ECG.macro.auroc",
     "diagnosis.SNOMED-CT.macro.auroc", "diagnosis.PTB-XL superclass.macro.f1",
 )  # fmt: skip

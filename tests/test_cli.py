@@ -500,6 +500,25 @@ class TestTrain:
                     "--bundle", path, "--rate", "250", "--unit", "uV")  # fmt: skip
         assert shown.code == 0, shown.err
 
+    def test_pretrains_what_a_training_starts_from(
+        self, run: Run, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("fascicle.data.packing.SYNTHETIC", 70)
+        everything = f"groups.0.folds={list(range(10))}"
+        options = ("--packs", tmp_path / "packs", "--set", "window_s=1.0", "--set", everything)
+        lacking = run("pretrain", recipe, "--out", tmp_path / "pre", *options)
+        assert_one_line(lacking, "[pretraining]")
+        assert not (tmp_path / "pre").exists()
+        made = run("pretrain", recipe, "--out", tmp_path / "pre", *options,
+                   "--set", "pretraining.steps=2")  # fmt: skip
+        assert made.code == 0, made.err
+        path = tmp_path / "pre" / "bundle.safetensors"
+        assert f"wrote {path}" in made.out
+        assert "answers to diagnosis mean nothing" in run("info", path).out.replace("\n", " ")
+        done = run("train", recipe, "--out", tmp_path / "run", *options, "--from", path,
+                   "--set", "training.steps=1")  # fmt: skip
+        assert done.code == 0, done.err
+
     @pytest.mark.parametrize(
         ("change", "parts"),
         [

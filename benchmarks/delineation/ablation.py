@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import parts
-from folds import Held, held_out
+from folds import Held, held_out, on_clock
 from measuring import progress, rows
 from numpy.typing import NDArray
 
@@ -56,6 +56,7 @@ def sums(held: Sequence[Held], rules: Rules) -> Floats:
             if not theirs or not one.prepared.present[place]:
                 continue
             found = delineate(one.waves[place], one.rate_hz, lead, rules)
+            found = on_clock(found, one.reference.rate_hz)
             span = annotated_span(theirs)
             for level, tolerance_s in enumerate(TOLERANCES_S):
                 row[level] += tally(

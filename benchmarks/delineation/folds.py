@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-
 import parts  # noqa: F401  (finds measuring)
+from measuring import ROOT, progress
+
 from fascicle.bundle import Bundle
 from fascicle.data.sources import SOURCES
 from fascicle.evaluate import items_of
 from fascicle.predict import Array, Model, Prepared, load, outcome
 from fascicle.recipe import read_recipe
-from fascicle.record import Record
+from fascicle.record import Record, Wave
 from fascicle.signal.quality import assess
 from fascicle.synth import Noise, synthesize
 from fascicle.tasks import Outcome
 from fascicle.train.run import train_recipe
-from measuring import ROOT, progress
 
 FOLDS = range(5)
 WAVES_RECIPE = ROOT / "recipes" / "waves.toml"
@@ -98,8 +98,25 @@ def seen(model: Model, record: Record) -> Held:
     arrays = model.probabilities(prepared)
     found = outcome(prepared, arrays, model.bundle, model.tasks)
     seconds = time.process_time() - begin
+    found = replace(found, waves=on_clock(found.waves, record.rate_hz))
     without = replace(record, signal=np.zeros((len(record.leads), 0), dtype=np.float32))
     return Held(without, prepared, arrays["waves"], found, rate_of(model.bundle), seconds)
+
+
+def on_clock(waves: Iterable[Wave], rate_hz: float) -> tuple[Wave, ...]:
+    """Return the waves with boundaries on whole samples of the record, where the marks are too.
+
+    A tolerance holds what lies exactly on its edge: times between samples would be judged by a
+    narrower one than the times of others.
+    """
+    return tuple(
+        replace(
+            wave,
+            onset_s=None if wave.onset_s is None else round(wave.onset_s * rate_hz) / rate_hz,
+            offset_s=None if wave.offset_s is None else round(wave.offset_s * rate_hz) / rate_hz,
+        )
+        for wave in waves
+    )
 
 
 def rate_of(bundle: Bundle) -> float:

@@ -8,10 +8,11 @@ intervals over records. A quick run trains for a few steps and writes under out/
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import parts
-from folds import FOLDS, WAVES_RECIPE, fold_net
+from folds import FOLDS, WAVES_RECIPE, fold_net, on_clock
 
 from fascicle.evaluate import Case, collect, score
 from fascicle.predict import load
@@ -27,7 +28,7 @@ def main() -> None:
     cases: list[Case] = []
     for fold in FOLDS:
         model = load(fold_net(asked.recipe, fold, asked))
-        cases += collect(model, "ludb", asked.data, folds=[fold])
+        cases += map(on_samples, collect(model, "ludb", asked.data, folds=[fold]))
         print(f"fold {fold}: {len(cases)} records so far", flush=True)
     scores, groups = score(cases, [model.tasks["waves"]])
     result = about | {
@@ -37,6 +38,12 @@ def main() -> None:
         "groups": groups,
     }
     parts.write(asked, "run", result, table(result))
+
+
+def on_samples(case: Case) -> Case:
+    """Return the case with what was found on whole samples, as the marks are."""
+    waves = on_clock(case.found.waves, case.reference.rate_hz)
+    return replace(case, found=replace(case.found, waves=waves))
 
 
 def table(result: dict) -> str:  # type: ignore[type-arg]

@@ -1,6 +1,6 @@
 """All tables of this benchmark but the first, which `run.py` makes with the nets that it trains.
 
-    python benchmarks/delineation/tables.py --data DIR --peer-python NEUROKIT2 [PART ...]
+python benchmarks/delineation/tables.py --data DIR --peer-python NEUROKIT2 [PART ...]
 """
 
 from __future__ import annotations

@@ -248,9 +248,11 @@ class GroupRecipe(Section):
     """Records of one source: which folds teach which tasks, and how many rows a batch has.
 
     Without `folds`, all teach that do not validate; `records` keeps those of these names, `codes`
-    those with one of these codes among their labels. `sampler`
-    says how they are drawn: alike; inverse to the frequency of their positive classes; each part of
-    the set alike (CinC's sources); or rare classes first, up to `fill_up` records of each class.
+    those with one of these codes among their labels. `window_s` is the length of the group's own
+    windows, where it is another than the recipe's: diagnoses are learnt better from many short cuts,
+    beats and waves from what is around them. `sampler` says how records are drawn: alike; inverse to
+    the frequency of their positive classes; each part of the set alike (CinC's sources); or rare
+    classes first, up to `fill_up` records of each class.
     With `task_per_record` each of the `records` is a task of its own (patients as tasks): the
     group and its one task are replaced by one of each per record, named TASK_RECORD.
     """
@@ -260,6 +262,7 @@ class GroupRecipe(Section):
     rows: Positive
     folds: tuple[int, ...] | None = None
     validate_folds: tuple[int, ...] = ()
+    window_s: PositiveFloat | None = None
     records: tuple[str, ...] | None = None
     codes: tuple[str, ...] | None = None
     rare_beats: Share = 0.0
@@ -347,6 +350,10 @@ class Recipe(Section):
     def window(self) -> int:
         """Samples of a training window."""
         return round(self.window_s * self.preprocessing.rate_hz)
+
+    def samples_of(self, group: GroupRecipe) -> int:
+        """Return the samples of a group's windows."""
+        return round((group.window_s or self.window_s) * self.preprocessing.rate_hz)
 
 
 def read_recipe(path: Path, changes: Iterable[str] = ()) -> Recipe:
@@ -440,6 +447,11 @@ def _check_whole(recipe: Recipe, where: str) -> None:
                 f"{where}: groups.{place}: windows around beats part by time and are drawn by "
                 "their classes; no validate_folds, no sampler"
             )
+        if group.window_s is not None:
+            if group.windows is not None:
+                raise BadRecipe(f"{where}: groups.{place}: windows around beats have no window_s")
+            if recipe.samples_of(group) < 1:
+                raise BadRecipe(f"{where}: groups.{place}.window_s holds no sample")
         strangers = set(group.tasks) - set(recipe.tasks)
         if strangers:
             raise BadRecipe(

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from fascicle.data.augment import Augmentation
-from fascicle.data.batch import Aim, Batch, Group, Row, draw_rows, encode_covariates, make_batch
+from fascicle.data.batch import Aim, Batch, Group, Row, by_length, draw_rows, encode_covariates, make_batch
 from fascicle.data.pack import Entry, Pack
 from fascicle.data.targets import Target, beats_target, labels_target, waves_target
 from fascicle.labels import Term, Vocabulary
@@ -278,3 +278,15 @@ def test_marks_stretch_with_the_signal_where_every_task_allows_it(
         assert made.signal.shape == plain.signal.shape
         assert any(one != other for one, other in counts) == moves
         assert torch.equal(made.signal, plain.signal) != moves
+
+
+def test_groups_can_have_windows_of_their_own_length(groups: list[Group]) -> None:
+    short = replace(groups[1], window=400)
+    rows = draw_rows([groups[0], short], 800, (1,))
+    assert rows[:5] == draw_rows(groups, 800, (1,))[:5]
+    parts = by_length(rows, 800)
+    assert [(window, len(mine)) for window, mine in parts] == [(800, 5), (400, 3)]
+    assert [row for _, mine in parts for row in mine] == rows
+    batch = make_batch(parts[1][1], 400, AIMS)
+    assert batch.signal.shape == (3, 12, 400)
+    assert all(row.start <= max(row.entry.samples - 400, 0) for row in parts[1][1])

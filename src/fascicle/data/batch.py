@@ -49,7 +49,8 @@ class Group:
     `rows` of every batch come from here; a share `rare_beats` of them has, anywhere in its window,
     a beat whose kind was drawn with equal chances among S, V and F. `chances` (entry,) sum to 1:
     how entries are drawn, alike where None. With `windows`, (place in entries, first sample),
-    these windows alone are drawn, alike. Only `leads` are seen.
+    these windows alone are drawn, alike. Only `leads` are seen. `window` is the samples of its rows,
+    where they are others than those of the batch's.
     """
 
     pack: Pack
@@ -61,6 +62,7 @@ class Group:
     windows: tuple[tuple[int, int], ...] | None = None
     leads: tuple[str, ...] = LEADS
     source: str = ""
+    window: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +101,17 @@ def draw_rows(groups: Sequence[Group], window: int, seed: tuple[int, ...]) -> li
     rows: list[Row] = []
     for group in groups:
         for _ in range(group.rows):
-            entry, start = _draw_window(group, window, rng)
+            entry, start = _draw_window(group, group.window or window, rng)
             rows.append(Row(group, entry, start, (*seed, len(rows))))
     return rows
+
+
+def by_length(rows: Sequence[Row], window: int) -> list[tuple[int, list[Row]]]:
+    """Return (samples, rows) for each length of windows; `window` is the length of most groups."""
+    found: dict[int, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.group.window or window, []).append(row)
+    return list(found.items())
 
 
 def _draw_window(group: Group, window: int, rng: np.random.Generator) -> tuple[Entry, int]:

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fascicle.data.batch import Aim, Batch, Group, Row, draw_rows, make_batch
+from fascicle.data.batch import Aim, Batch, Group, Row, by_length, draw_rows, make_batch
 from fascicle.data.mixup import mix
 from fascicle.errors import BadData, BadRequest
 from fascicle.losses import normalise, totals
@@ -183,8 +183,9 @@ def _batches(plan: Plan, done: int) -> Iterator[tuple[int, list[Batch]]]:
         count = batches_of(step, recipe.training)
         mine = with_second_views(_rows_of(plan, step)[place.rank :: place.processes], plan.twice)
         batches = [
-            make_batch(mine[part::count], recipe.window, plan.aims, recipe.augmentation)
+            make_batch(rows, window, plan.aims, recipe.augmentation)
             for part in range(count)
+            for window, rows in by_length(mine[part::count], recipe.window)
         ]
         if not recipe.training.mixup:
             return batches

@@ -189,7 +189,7 @@ def compare_views(average: nn.Module, recipe: Recipe, held: Held) -> dict[str, f
     settings = recipe.pretraining
     assert settings is not None
     groups = [
-        replace(group, rows=min(len(group.entries), WATCHED))
+        replace(group, rows=min(len(group.entries), WATCHED), window=None)
         for group in held
         if settings.task in group.tasks
     ]

@@ -131,6 +131,8 @@ def train_recipe(
 
         torch.manual_seed(recipe.seed)
         network = new_network(recipe, tasks)
+        if network.windowed and any(group.window_s for group in recipe.groups):
+            raise BadRecipe("groups.window_s: this net is made for windows of one length")
         for name, settings in recipe.tasks.items():
             if settings.prior:
                 head = network.heads[name]
@@ -203,6 +205,7 @@ def open_groups(
             settings.rare_beats,
             leads=recipe.leads,
             source=settings.source,
+            window=recipe.samples_of(settings),
         )
         _check_windows(settings, recipe)
         if settings.windows is not None:

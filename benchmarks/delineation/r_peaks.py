@@ -65,17 +65,22 @@ def main() -> None:
 
 def fold_nets(items: Sequence[Item], asked: argparse.Namespace) -> dict[str, Model]:
     """Return by record the net that has not seen its patient."""
-    patients = sorted({item.patient for item in items})
-    fold = {patient: place % FOLDS for place, patient in enumerate(patients)}
+    fold = dealt(items)
     nets = {}
     for held in range(FOLDS):
-        taught = [item.path.name for item in items if fold[item.patient] != held]
+        taught = [item.path.name for item in items if fold[item.path.name] != held]
         print(f"fold {held}: {len(taught)} records teach", flush=True)
         change = f"groups.0.records={taught}"
         bundle = trained(RECIPE, [change], asked.runs / f"{RECIPE.stem}-{held}", asked)
         model = load(bundle, threads=1)
-        nets |= {i.path.name: model for i in items if fold[i.patient] == held}
+        nets |= {i.path.name: model for i in items if fold[i.path.name] == held}
     return nets
+
+
+def dealt(items: Sequence[Item]) -> dict[str, int]:
+    """Return the fold of each record; those of one patient are in one."""
+    patients = sorted({item.patient for item in items})
+    return {item.path.name: patients.index(item.patient) % FOLDS for item in items}
 
 
 def measure(

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+
 from fascicle.data.pack import SCHEMA, Pack, open_pack, write_pack
 from fascicle.data.sources import SOURCES
 from fascicle.errors import BadData, BadRequest
@@ -15,8 +17,13 @@ from fascicle.record import Record
 from fascicle.signal.chain import Preprocessing
 from fascicle.synth import CONDITIONS, Noise, synthesize
 
-SYNTHETIC = 600
-"""Records of the source "synth": every condition in turn, seeded by its place."""
+SYNTHETIC = 1200
+"""Records of the source "synth": every condition in turn, seeded by its place.
+
+Half of a condition's records have its usual rates, half any rate at which it can be.
+"""
+SYNTHETIC_EDITION = 2
+"""Other records of that source have another number, so that their packs are written anew."""
 
 Progress = Callable[[Iterable[int], str], Iterable[int]]
 
@@ -67,7 +74,8 @@ def pack_source(
 
 def pack_folder(name: str, data_dir: Path, packs_dir: Path, preprocessing: Preprocessing) -> Path:
     """Return where `pack_source` keeps this pack."""
-    settings = json.dumps([SCHEMA, asdict(preprocessing), str(data_dir.resolve())])
+    place = str(data_dir.resolve()) if name != "synth" else f"edition {SYNTHETIC_EDITION}"
+    settings = json.dumps([SCHEMA, asdict(preprocessing), place])
     return packs_dir / f"{name}-{hashlib.sha256(settings.encode()).hexdigest()[:10]}"
 
 
@@ -90,6 +98,15 @@ def _synthetic() -> tuple[list[tuple[str, str, str, int]], Callable[[int], Recor
     listed = [(f"synth/{i}", f"synth/{i}", "synth", i % 10) for i in range(SYNTHETIC)]
 
     def load(place: int) -> Record:
-        return synthesize(names[place % len(names)], seed=place, rate_hz=250.0, noise=Noise())
+        turn, condition = divmod(place, len(names))
+        low, high = CONDITIONS[names[condition]].allowed_bpm
+        bpm = low * (high / low) ** np.random.default_rng((place, turn)).random()
+        return synthesize(
+            names[condition],
+            seed=place,
+            heart_rate_bpm=float(bpm) if turn % 2 else None,
+            rate_hz=250.0,
+            noise=Noise(),
+        )
 
     return listed, load

@@ -16,36 +16,43 @@ from torch import Tensor
 
 from fascicle.bundle import Bundle, default_bundle, read_bundle
 from fascicle.data.batch import encode_covariates
-from fascicle.decode.beats import find_beats
-from fascicle.decode.calibration import apply_temperature
 from fascicle.decode.consensus import consensus
-from fascicle.decode.context import beat_features, write_kinds
-from fascicle.decode.delineation import delineate
 from fascicle.decode.ensembles import combine
 from fascicle.decode.intervals import intervals
-from fascicle.decode.rhythm import find_rhythms
 from fascicle.errors import BadRequest
 from fascicle.io.leads import derive
-from fascicle.models.context import ContextHead
 from fascicle.models.network import Network
-from fascicle.passing import WINDOWS_AT_ONCE, Array, Prepared, record_logits, window_spans
+from fascicle.outcomes import (
+    activated,
+    goes_by_blocks,
+    outcome,
+    outcome_by_blocks,
+    tell_by_context,
+)
+from fascicle.passing import (
+    WINDOWS_AT_ONCE,
+    Array,
+    Prepared,
+    Progress,
+    is_long,
+    record_logits,
+    window_spans,
+)
 from fascicle.recipe import Recipe
 from fascicle.record import (
     LEAD_SETS,
     LEADS,
-    Beat,
     Diagnosis,
     Findings,
     LeadQuality,
     Record,
-    Rhythm,
-    Wave,
+    Signal,
 )
 from fascicle.signal.chain import prepare
-from fascicle.signal.leads import select_leads, to_standard
+from fascicle.signal.leads import select_leads
 from fascicle.signal.limbs import limb_lead_mismatch, swapped_limb_leads
 from fascicle.signal.quality import assess
-from fascicle.tasks import Answer, Outcome, Task
+from fascicle.tasks import Outcome, Task
 
 __all__ = [
     "Model",
@@ -79,13 +86,18 @@ class Model:
             raise BadRequest(f"{self.bundle.recipe.name} is an ensemble of {len(self.nets)} nets")
         return self.nets[0][0]
 
-    def analyze(self, record: Record, lead_set: str | None = None) -> Findings:
+    def analyze(
+        self, record: Record, lead_set: str | None = None, progress: Progress | None = None
+    ) -> Findings:
         """Return the findings of one record.
 
         Parameters
         ----------
         lead_set
             Key of `record.LEAD_SETS`: use these leads only, chosen before any is derived.
+        progress
+            Called with the seconds that are done, and all of them, while a record of over a
+            quarter of an hour passes the net.
 
         Raises
         ------
@@ -95,8 +107,14 @@ class Model:
         record = choose_leads(record, lead_set)
         quality = assess(record)
         prepared = self.prepare(record, quality)
-        arrays = self.probabilities(prepared)
-        return assemble(record, quality, prepared, arrays, self.bundle, self.tasks)
+        rate_hz = self.bundle.recipe.preprocessing.rate_hz
+        one = self.nets[0][0] if len(self.nets) == 1 else None
+        if one and is_long(prepared, rate_hz) and goes_by_blocks(one, self.tasks):
+            found = outcome_by_blocks(one, self.tasks, prepared, self.bundle, progress)
+        else:
+            arrays = self.probabilities(prepared)
+            found = outcome(prepared, arrays, self.bundle, self.tasks)
+        return _findings(record, quality, prepared, found, self.bundle, self.tasks)
 
     def probabilities(self, prepared: Prepared) -> dict[str, Array]:
         """Return the probabilities of each task as `predict` does; an ensemble's mean or vote."""
@@ -122,15 +140,17 @@ class Model:
     def prepare(self, record: Record, quality: Mapping[str, LeadQuality] | None = None) -> Prepared:
         """Return the record as the net sees it; leads that quality calls missing are left out."""
         missing = {k for k, v in (quality or {}).items() if v.status == "missing"}
-        signal, present = to_standard(record)
         recipe = self.bundle.recipe
-        present &= ~np.isin(LEADS, sorted(missing)) & np.isin(LEADS, recipe.leads)
+        wanted = set(record.leads) & set(recipe.leads) - missing
+        found = {lead for lead in wanted if np.isfinite(record.lead(lead)).any()}
+        present = np.array([lead in found for lead in LEADS])
         if not present.any():
             reasons = sorted({why for found in (quality or {}).values() for why in found.reasons})
             said = f" ({'; '.join(reasons)})" if reasons else ""
             leads = ", ".join(record.leads)
             raise BadRequest(f"{record.name}: no usable standard lead among {leads}{said}")
-        used = prepare(signal[present], record.rate_hz, recipe.preprocessing)
+        signal = _in_order(record, [lead for lead in LEADS if lead in found])
+        used = prepare(signal, record.rate_hz, recipe.preprocessing)
         ready = np.zeros((len(LEADS), used.shape[1]), dtype=np.float32)
         ready[present] = used
         covariates = encode_covariates(record.age, record.sex, record.rate_hz)
@@ -163,6 +183,14 @@ def choose_leads(record: Record, lead_set: str | None) -> Record:
     return derive(record)
 
 
+def _in_order(record: Record, leads: Sequence[str]) -> Signal:
+    """Return these leads; those that stand together in the record are not copied."""
+    rows = [record.leads.index(lead) for lead in leads]
+    if rows == list(range(rows[0], rows[-1] + 1)):
+        return record.signal[rows[0] : rows[-1] + 1]
+    return record.signal[rows]
+
+
 def predict(
     network: Network,
     tasks: Mapping[str, Task],
@@ -188,27 +216,11 @@ def predict(
     """
     _check_resolution(tasks)
     found = _logits(network, tasks, prepared, bundle.recipe, chunk_s)
-    made = _activated(found, tasks, bundle)
+    made = activated(found, tasks, bundle)
     second = bundle.context()
     if second is not None and {"beats", "waves"} <= made.keys():
-        _tell_by_context(second, made, prepared, bundle.recipe.preprocessing.rate_hz)
+        tell_by_context(second, made, prepared, bundle.recipe.preprocessing.rate_hz)
     return made
-
-
-@torch.inference_mode()
-def _tell_by_context(
-    second: ContextHead, made: Mapping[str, Array], prepared: Prepared, rate_hz: float
-) -> None:
-    """Write the kinds that the beats around a beat tell into its probabilities, in place."""
-    beats = made["beats"]
-    times = np.array([beat.time_s for beat in find_beats(beats[0], beats[1:], rate_hz)])
-    if times.size:
-        present = prepared.present
-        features = beat_features(
-            prepared.signal[present], times, made["waves"][present, 1], rate_hz
-        )
-        told = second(torch.from_numpy(features)[None])[0].softmax(-1).numpy().T
-        write_kinds(beats[1:], told, times, rate_hz)
 
 
 def predict_many(
@@ -219,7 +231,7 @@ def predict_many(
     if not network.windowed or not records:
         return [predict(network, tasks, prepared, bundle) for prepared in records]
     found = _window_logits(network, tasks, records, bundle.recipe.window)
-    return [_activated(logits, tasks, bundle) for logits in found]
+    return [activated(logits, tasks, bundle) for logits in found]
 
 
 def _check_resolution(tasks: Mapping[str, Task]) -> None:
@@ -228,22 +240,6 @@ def _check_resolution(tasks: Mapping[str, Task]) -> None:
         raise BadRequest(
             f"{', '.join(asked)}: asked of windows around known beats, not of whole records"
         )
-
-
-def _activated(
-    found: Mapping[str, Array], tasks: Mapping[str, Task], bundle: Bundle
-) -> dict[str, Array]:
-    """Return the probabilities that the logits of one record make."""
-    made = {}
-    for name, task in tasks.items():
-        temperatures = bundle.temperatures.get(name)
-        logits = task.deciding(found[name])
-        if task.resolution == "record" and temperatures:
-            widened = logits[None].astype(np.float64)
-            made[name] = apply_temperature(widened, np.asarray(temperatures))[0]
-        else:
-            made[name] = task.activate(logits)
-    return made
 
 
 def _logits(
@@ -329,31 +325,6 @@ def _laid_out(windows: Array, starts: NDArray[np.int_], samples: int) -> Array:
     return total[..., :samples]
 
 
-def outcome(
-    prepared: Prepared, arrays: Mapping[str, Array], bundle: Bundle, tasks: Mapping[str, Task]
-) -> Outcome:
-    """Return waves per lead, beats, rhythms and answers that one record's probabilities make."""
-    rate_hz = bundle.recipe.preprocessing.rate_hz
-    waves: list[Wave] = []
-    for row, lead in enumerate(LEADS):
-        if "waves" in arrays and prepared.present[row]:
-            waves += delineate(arrays["waves"][row], rate_hz, lead, signal=prepared.signal[row])
-    beats: tuple[Beat, ...] = ()
-    if "beats" in arrays:
-        beats = find_beats(arrays["beats"][0], arrays["beats"][1:], rate_hz)
-    answers = {}
-    rhythms: tuple[Rhythm, ...] = ()
-    duration_s = prepared.signal.shape[1] / rate_hz
-    for name, task in tasks.items():
-        if task.kind == "rhythm":
-            kinds = [term.code for term in task.vocabulary.terms]
-            rhythms = find_rhythms(arrays[name], duration_s, kinds)
-        if task.resolution == "record":
-            thresholds = np.asarray(bundle.thresholds_of(name))
-            answers[name] = Answer(arrays[name], arrays[name] >= thresholds)
-    return Outcome(tuple(waves), beats, rhythms, answers)
-
-
 def assemble(
     record: Record,
     quality: Mapping[str, LeadQuality],
@@ -364,6 +335,18 @@ def assemble(
 ) -> Findings:
     """Return the findings that these probabilities make."""
     found = outcome(prepared, arrays, bundle, tasks)
+    return _findings(record, quality, prepared, found, bundle, tasks)
+
+
+def _findings(
+    record: Record,
+    quality: Mapping[str, LeadQuality],
+    prepared: Prepared,
+    found: Outcome,
+    bundle: Bundle,
+    tasks: Mapping[str, Task],
+) -> Findings:
+    """Return the findings of a record in which this was found."""
     by_lead = {lead: [w for w in found.waves if w.lead == lead] for lead in record.leads}
     good = [lead for lead in record.leads if quality[lead].status == "good" and lead in LEADS]
     usable = good or [lead for lead, there in zip(LEADS, prepared.present, strict=True) if there]

@@ -66,6 +66,17 @@ class Wave:
     offset_s: float | None
     probability: float = 1.0
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "lead": self.lead,
+            "kind": self.kind,
+            "onset_s": self.onset_s,
+            "peak_s": self.peak_s,
+            "offset_s": self.offset_s,
+            "probability": self.probability,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Beat:
@@ -75,6 +86,10 @@ class Beat:
     kind: BeatKind
     probability: float = 1.0
     symbol: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {"time_s": self.time_s, "kind": self.kind, "probability": self.probability}
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,21 +261,8 @@ class Findings:
                     for lead, quality in self.quality.items()
                 }
             },
-            "waves": [
-                {
-                    "lead": wave.lead,
-                    "kind": wave.kind,
-                    "onset_s": wave.onset_s,
-                    "peak_s": wave.peak_s,
-                    "offset_s": wave.offset_s,
-                    "probability": wave.probability,
-                }
-                for wave in self.waves
-            ],
-            "beats": [
-                {"time_s": beat.time_s, "kind": beat.kind, "probability": beat.probability}
-                for beat in self.beats
-            ],
+            "waves": [wave.to_dict() for wave in self.waves],
+            "beats": [beat.to_dict() for beat in self.beats],
             "rhythm": [
                 {"start_s": span.start_s, "end_s": span.end_s, "kind": span.kind}
                 for span in self.rhythm

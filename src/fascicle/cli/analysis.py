@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib.resources import as_file, files
@@ -141,7 +142,9 @@ def _model(bundle: Path | None) -> Model:
     return load(bundle)
 
 
-def _analyze(job: Job, request: Request) -> tuple[Findings, list[Path]]:
+def _analyze(
+    job: Job, request: Request, progress: Callable[[float, float], None] | None = None
+) -> tuple[Findings, list[Path]]:
     record = read(
         job.path,
         rate_hz=request.rate_hz,
@@ -151,14 +154,44 @@ def _analyze(job: Job, request: Request) -> tuple[Findings, list[Path]]:
     )
     if job.name is not None:
         record = replace(record, name=job.name)
-    findings = _model(request.bundle).analyze(record, request.lead_set)
+    findings = _model(request.bundle).analyze(record, request.lead_set, progress)
     return findings, write_findings(record, findings, job.folder, request.formats)
 
 
 def _analyze_one(job: Job, request: Request) -> int:
-    findings, written = _analyze(job, request)
+    with _bar_of_long(job.path.name) as show:
+        findings, written = _analyze(job, request, show)
     _print_findings(findings, written)
     return 0
+
+
+def _progress() -> Progress:
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[unit]}"),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=Console(stderr=True))
+
+
+@contextmanager
+def _bar_of_long(name: str) -> Iterator[Callable[[float, float], None]]:
+    """Yield what moves a bar of minutes on; there is none until it is first called."""
+    bar = _progress()
+
+    def show(done_s: float, all_s: float) -> None:
+        if not bar.tasks:
+            bar.add_task(name, total=round(all_s / 60), unit="minutes")
+            bar.start()
+        bar.update(bar.task_ids[0], completed=round(done_s / 60))
+
+    try:
+        yield show
+    finally:
+        if bar.tasks:
+            bar.stop()
 
 
 def _work(job: Job, request: Request) -> dict[str, str]:
@@ -174,14 +207,8 @@ def _work(job: Job, request: Request) -> dict[str, str]:
 
 def _analyze_many(found: Sequence[Job], request: Request, jobs: int) -> list[dict[str, str]]:
     rows: dict[int, dict[str, str]] = {}
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = progress.add_task("analyze", total=len(found))
+    with _progress() as progress:
+        bar = progress.add_task("analyze", total=len(found), unit="records")
         for place, row in each(partial(_work, request=request), found, jobs):
             killed = "its process was killed (out of memory?)"
             rows[place] = row or summary_row(str(found[place].path), None, killed)

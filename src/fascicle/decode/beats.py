@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import find_peaks
@@ -10,6 +12,14 @@ from fascicle.record import BEAT_KINDS, Beat
 
 BUMP_S = 0.04
 """The net is taught a bump that falls to a seventh this far to both sides of an R peak."""
+
+
+class BeatPeaks(NamedTuple):
+    """Beats in order of time: seconds and how sure (beat,), share of each kind (kind, beat)."""
+
+    time_s: NDArray[np.float64]
+    height: NDArray[np.float32]
+    kinds: NDArray[np.floating[Any]]
 
 
 def find_beats(
@@ -43,12 +53,34 @@ def find_beats(
     ValueError
         If shapes do not match or a value is not a probability.
     """
+    return name_beats(beat_peaks(detection, kinds, rate_hz, threshold, refractory_s, signal))
+
+
+def name_beats(found: BeatPeaks) -> tuple[Beat, ...]:
+    """Return the beats, each of its largest kind."""
+    best = found.kinds.argmax(axis=0)
+    probability = found.height * found.kinds[best, np.arange(best.size)]
+    return tuple(
+        Beat(when, BEAT_KINDS[kind], min(share, 1.0))
+        for when, kind, share in zip(
+            found.time_s.tolist(), best.tolist(), probability.tolist(), strict=True
+        )
+    )
+
+
+def beat_peaks(
+    detection: NDArray[np.float32],
+    kinds: NDArray[np.float32],
+    rate_hz: float,
+    threshold: float = 0.5,
+    refractory_s: float = 0.2,
+    signal: NDArray[np.float32] | None = None,
+) -> BeatPeaks:
+    """Return what `find_beats` does, as numbers."""
     _check(detection, kinds, rate_hz, signal)
     walled = np.concatenate([[0.0], detection, [0.0]])  # so that a peak at an edge is a peak
     distance = max(1.0, refractory_s * rate_hz)
     tops = find_peaks(walled, height=threshold, distance=distance)[0] - 1
-    if tops.size == 0:
-        return ()
     reach = max(1, round(BUMP_S * rate_hz))
     index = tops[:, None] + np.arange(-reach, reach + 1)
     inside = (index >= 0) & (index < detection.size)
@@ -56,18 +88,12 @@ def find_beats(
     weight = np.where(inside, detection[index], 0.0)
     total = weight.sum(axis=1)
     shares = (kinds[:, index] * weight).sum(axis=2) / total
-    best = shares.argmax(axis=0)
-    probability = detection[tops] * shares[best, np.arange(tops.size)]
     if signal is None:
         time = (index * weight).sum(axis=1) / total
     else:
         time = _largest_deflection(signal, index, inside)
-    return tuple(
-        Beat(when, BEAT_KINDS[kind], min(share, 1.0))
-        for when, kind, share in sorted(
-            zip((time / rate_hz).tolist(), best.tolist(), probability.tolist(), strict=True)
-        )
-    )
+    order = np.argsort(time, kind="stable")
+    return BeatPeaks(time[order] / rate_hz, detection[tops[order]], shares[:, order])
 
 
 def _check(

@@ -7,7 +7,7 @@ the glued output equals that of one pass.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,3 +73,51 @@ def glue(windows: Sequence[Window], pieces: Iterable[NDArray[Any]], samples: int
     if whole is None:
         raise ValueError("no window to glue")
     return whole
+
+
+def recut(
+    windows: Sequence[Window], pieces: Iterable[Sequence[NDArray[Any]]], steps: Sequence[int]
+) -> Iterator[tuple[Window, list[NDArray[Any]]]]:
+    """Yield each window with its part of some long arrays, of which a piece after another comes.
+
+    No more is held than a window and a piece.
+
+    Parameters
+    ----------
+    windows
+        In order of time; each starts at a multiple of every step.
+    pieces
+        Arrays (..., column) of one stretch of time, which follow each other.
+    steps
+        Samples per column of each array; that of the first is 1.
+
+    Raises
+    ------
+    ValueError
+        If the pieces end before the last window does, or after it.
+    """
+    held: list[NDArray[Any]] = []
+    start = stop = 0
+    source = iter(pieces)
+    for window in windows:
+        parts: list[Sequence[NDArray[Any]]] = []
+        if held:
+            skip = window.start - start
+            parts.append(
+                [array[..., skip // step :] for array, step in zip(held, steps, strict=True)]
+            )
+        start = window.start
+        while stop < window.stop:
+            piece = next(source, None)
+            if piece is None:
+                raise ValueError(f"pieces end at sample {stop}, before {window}")
+            parts.append(piece)
+            stop += piece[0].shape[-1]
+        held = [np.concatenate(columns, axis=-1) for columns in zip(*parts, strict=True)]
+        size = window.stop - start
+        yield (
+            window,
+            [array[..., : -(-size // step)] for array, step in zip(held, steps, strict=True)],
+        )
+    if next(source, None) is not None:
+        raise ValueError(f"pieces go on after {windows[-1]}")

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args
@@ -20,7 +21,7 @@ import numpy as np
 
 from fascicle.errors import BadFile, BadRequest
 from fascicle.io import write_annotations
-from fascicle.record import Findings, Record
+from fascicle.record import Beat, Findings, Record, Wave
 from fascicle.report.challenge import challenge_text, check_challenge_target
 from fascicle.report.text import group_present
 
@@ -161,7 +162,8 @@ def _new_files(folder: Path) -> Iterator[Path]:
 def _render(kind: str, record: Record, findings: Findings, path: Path, stem: str) -> None:
     if kind == "json":
         # A lone surrogate, from a file name that is not UTF-8, becomes the escape JSON knows.
-        path.write_text(findings_json(findings), encoding="utf-8", errors="backslashreplace")
+        with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            file.writelines(_json_parts(findings))
     elif kind == "atr":
         consensus = tuple(wave for wave in findings.waves if wave.lead is None)
         write_annotations(
@@ -188,17 +190,29 @@ def findings_json(findings: Findings) -> str:
     ValueError
         A number is not finite, which JSON cannot say.
     """
-    parts = []
-    for key, value in findings.to_dict().items():
-        text = _dump(value)
-        if isinstance(value, list) and value:
-            text = "[\n    " + ",\n    ".join(_dump(item) for item in value) + "\n  ]"
-        parts.append(f"  {_dump(key)}: {text}")
-    return "{\n" + ",\n".join(parts) + "\n}\n"
+    return "".join(_json_parts(findings))
 
 
-def _dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
+def _json_parts(findings: Findings) -> Iterator[str]:
+    """Yield the text piece by piece: the waves of a day are a hundred megabytes."""
+    encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_plain).encode
+    many: dict[str, tuple[Wave | Beat, ...]] = {"waves": findings.waves, "beats": findings.beats}
+    before = "{\n"
+    for key, value in replace(findings, waves=(), beats=()).to_dict().items():
+        yield f"{before}  {encode(key)}: "
+        before = ",\n"
+        items: Iterator[Any] = iter(value if isinstance(value, list) else ())
+        if key in many:
+            items = (item.to_dict() for item in many[key])
+        first = next(items, None)
+        if first is None:
+            yield encode(value)
+            continue
+        yield f"[\n    {encode(first)}"
+        for item in items:
+            yield f",\n    {encode(item)}"
+        yield "\n  ]"
+    yield "\n}\n"
 
 
 def _plain(value: object) -> object:

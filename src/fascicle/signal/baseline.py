@@ -11,7 +11,7 @@ from scipy.signal import oaconvolve
 
 from fascicle.errors import BadRequest
 from fascicle.record import Signal
-from fascicle.signal.filters import fill_gaps
+from fascicle.signal.filters import LONG_S, STRETCH_S, fill_gaps
 
 SILENT_MV = 0.01
 EDGE_ROWS = 512
@@ -78,8 +78,13 @@ def lowess_baseline(signal: Signal, rate_hz: float, span_s: float = 2.0) -> Sign
     if samples > width or half == 0:
         kernel = _tricube(np.abs(np.arange(-half, half + 1)) / max(half, 1)).astype(np.float32)
         kernel /= kernel.sum()
+        inner = samples - left - right
+        size = inner if samples <= LONG_S * rate_hz else max(round(STRETCH_S * rate_hz), width)
         for lead, row in enumerate(filled):
-            curve[lead, left : samples - right] = oaconvolve(row, kernel, mode="valid")
+            for start in range(0, inner, size):  # a whole day at once would take much memory
+                stop = min(start + size, inner)
+                part = oaconvolve(row[start : stop + width - 1], kernel, mode="valid")
+                curve[lead, left + start : left + stop] = part
     if left:
         curve[:, :left] = _edge(filled[:, :width], width, left)
     if right:

@@ -6,10 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from fascicle.errors import BadRequest
 from fascicle.record import Signal
 from fascicle.signal.baseline import amplify, remove_baseline, subtract_trimmed_mean
-from fascicle.signal.filters import fill_gaps, highpass, lowpass, notch, remove_jumps
+from fascicle.signal.filters import LONG_S, fill_gaps, highpass, lowpass, notch, remove_jumps
 from fascicle.signal.resample import resample
 
 Baseline = Literal["lowess", "highpass", "none"]
@@ -64,7 +66,7 @@ PAPER = Preprocessing(rate_hz=500.0, amplify=True)
 """Preprocessing of segment-perceive-classify (Sodmann et al., CinC 2021)."""
 
 
-def _clean(signal: Signal, rate_hz: float, how: Preprocessing) -> Signal:
+def _filtered(signal: Signal, rate_hz: float, how: Preprocessing) -> Signal:
     """Return the signal low-passed and without its baseline."""
     if how.lowpass_hz is not None:
         signal = lowpass(signal, rate_hz, *how.lowpass_hz)
@@ -81,7 +83,7 @@ def prepare(signal: Signal, rate_hz: float, preprocessing: Preprocessing) -> Sig
     """Return the cleaned signal, (lead, sample) mV at `preprocessing.rate_hz`; always finite.
 
     Spikes go first, at the original rate; then the filters run at the lower of the two rates. A
-    lead of zeros, or without any sample, becomes zeros.
+    lead of zeros, or without any sample, becomes zeros. Leads of a long signal go one by one.
 
     Raises
     ------
@@ -89,13 +91,22 @@ def prepare(signal: Signal, rate_hz: float, preprocessing: Preprocessing) -> Sig
         The signal has no samples, or a rate or field is impossible.
     """
     how = preprocessing
+    if len(signal) > 1 and signal.shape[1] > LONG_S * rate_hz:
+        made = np.concatenate([_clean(row[None], rate_hz, how) for row in signal])
+    else:
+        made = _clean(signal, rate_hz, how)
+    return amplify(made) if how.amplify else made
+
+
+def _clean(signal: Signal, rate_hz: float, how: Preprocessing) -> Signal:
+    """Return what `prepare` does, with the gain that the signal has."""
     signal, _ = fill_gaps(signal)
     if how.jump_mv is not None:
         signal = remove_jumps(signal, how.jump_mv)
     if rate_hz > how.rate_hz:
-        signal = _clean(resample(signal, rate_hz, how.rate_hz), how.rate_hz, how)
+        signal = _filtered(resample(signal, rate_hz, how.rate_hz), how.rate_hz, how)
     else:
-        signal = resample(_clean(signal, rate_hz, how), rate_hz, how.rate_hz)
+        signal = resample(_filtered(signal, rate_hz, how), rate_hz, how.rate_hz)
     if how.trimmed_mean is not None:
         signal = subtract_trimmed_mean(signal, how.trimmed_mean)
-    return amplify(signal) if how.amplify else signal
+    return signal

@@ -24,6 +24,9 @@ PASS_LOSS_DB = 3.0
 STOP_LOSS_DB = 40.0
 WIDEST_SPIKE = 10
 MEMORY = 16.0  # time constants until an impulse response is forgotten
+LONG_S = 900.0
+"""A longer signal is filtered in stretches, lead by lead: a transform of a day is slow."""
+STRETCH_S = 300.0
 
 
 def fill_gaps(signal: Signal) -> tuple[Signal, NDArray[np.bool_]]:
@@ -69,7 +72,9 @@ def remove_jumps(signal: Signal, limit_mv: float = 4.0, widest: int = WIDEST_SPI
     step stays a step.
     """
     filled, _ = fill_gaps(signal)
-    jumps = np.abs(np.diff(filled, axis=1)) > limit_mv
+    steps = np.diff(filled, axis=1)
+    jumps = np.abs(steps, out=steps) > limit_mv
+    del steps  # as large as the signal
     if not jumps.any():
         return filled
     for lead in np.flatnonzero(jumps.any(axis=1)):
@@ -94,16 +99,26 @@ def _butterworth(rate_hz: float, corner_hz: float, order: int) -> Gain:
 
 
 def _zero_phase(signal: Signal, rate_hz: float, gain: Gain, settle_s: float) -> Signal:
-    """Return the signal with its spectrum times `gain`; `settle_s` is the filter's memory."""
+    """Return the signal with its spectrum times `gain`; `settle_s` is the filter's memory.
+
+    A long signal goes in parts that see that much of their neighbours.
+    """
     filled, _ = fill_gaps(signal)
     samples = filled.shape[1]
     pad = math.ceil(settle_s * rate_hz)
-    length = next_fast_len(samples + 2 * pad, real=True)
+    size = samples
+    if samples > LONG_S * rate_hz:
+        size = max(round(STRETCH_S * rate_hz), 4 * pad)
+    length = next_fast_len(size + 2 * pad, real=True)
     frequency_hz = np.arange(length // 2 + 1, dtype=np.float64) * (rate_hz / length)
     curve = gain(frequency_hz).astype(np.float32)
+    starts = range(0, samples, size)
+    after = starts[-1] + length - samples - pad
     for row in filled:
-        extended = np.pad(row, (pad, length - samples - pad), "reflect", reflect_type="odd")
-        row[:] = irfft(rfft(extended) * curve, length)[pad : pad + samples]
+        extended = np.pad(row, (pad, after), "reflect", reflect_type="odd")
+        for start in starts:
+            part = irfft(rfft(extended[start : start + length]) * curve, length)
+            row[start : start + size] = part[pad : pad + min(size, samples - start)]
     return filled
 
 

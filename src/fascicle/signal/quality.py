@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fascicle.record import LeadQuality, Record, Signal
-from fascicle.signal.filters import bandpass, fill_gaps, highpass, lowpass
+from fascicle.signal.filters import LONG_S, STRETCH_S, bandpass, fill_gaps, highpass, lowpass
 from fascicle.signal.resample import resample
 
 Scores = NDArray[np.float64]
@@ -71,8 +71,12 @@ def assess(record: Record) -> dict[str, LeadQuality]:
     Reasons are "disconnected", "flat", "low amplitude", "clipped", "noisy: mains",
     "noisy: muscle" and "noisy: electrode motion". A dead lead is not called noisy too.
     """
-    scores = lead_scores(record.signal, record.rate_hz)
-    mains = _mains_share(record.signal, record.rate_hz) > MAINS_SHARE
+    long = record.duration_s > LONG_S  # its leads go one by one, in little memory
+    some = [row[None] for row in record.signal] if long else [record.signal]
+    every = [lead_scores(signal, record.rate_hz) for signal in some]
+    scores = {fault: np.concatenate([found[fault] for found in every]) for fault in FAULTS}
+    shares = [_mains_share(signal, record.rate_hz) for signal in some]
+    mains = np.concatenate(shares) > MAINS_SHARE
     dead = {
         "disconnected": scores["disconnected"] * LOST_SHARE >= MISSING_SHARE,
         "flat": scores["flat"] * FLAT_SHARE >= MISSING_SHARE,
@@ -196,7 +200,12 @@ def _mains_share(signal: Signal, rate_hz: float) -> Scores:
         return np.zeros(signal.shape[0])
     filled, _ = fill_gaps(signal)
     fast = highpass(filled, rate_hz, 10.0)
-    power = np.abs(np.fft.rfft(fast, axis=1)) ** 2
-    frequency_hz = np.fft.rfftfreq(fast.shape[1], 1 / rate_hz)
-    bands = [power[:, np.abs(frequency_hz - mains) <= 1].sum(axis=1) for mains in (50.0, 60.0)]
-    return np.asarray(np.maximum(*bands) / np.maximum(power.sum(axis=1), 1e-12))
+    samples = fast.shape[1]
+    size = samples if samples <= LONG_S * rate_hz else round(STRETCH_S * rate_hz)
+    frequency_hz = np.fft.rfftfreq(size, 1 / rate_hz)
+    near = [np.abs(frequency_hz - mains) <= 1 for mains in (50.0, 60.0)]
+    sums = np.zeros((3, len(fast)))
+    for start in range(0, samples - size + 1, size):  # what is left at the end is short
+        power = np.abs(np.fft.rfft(fast[:, start : start + size], axis=1)) ** 2
+        sums += [*(power[:, band].sum(axis=1) for band in near), power.sum(axis=1)]
+    return np.asarray(np.maximum(*sums[:2]) / np.maximum(sums[2], 1e-12))

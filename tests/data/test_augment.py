@@ -39,7 +39,7 @@ def _vary(settings: Augmentation, seed: int, samples: int = 1000) -> NDArray[np.
 
 
 def test_zeros_switch_everything_off() -> None:
-    assert len(fields(NOTHING)) == 14
+    assert len(fields(NOTHING)) == 15
     for f in fields(NOTHING):
         assert getattr(NOTHING, f.name) == (f.name in ("gain", "stretch"))
     for seed in range(20):
@@ -242,6 +242,7 @@ def test_a_shift_beyond_the_window_leaves_nothing(shift: int) -> None:
         ("muscle_mv", float("nan")),
         ("electrode_mv", float("inf")),
         ("lead_group", 1.5),
+        ("other_rhythms", -0.1),
         ("lead_shift_s", -1.0),
         ("lead_set", 1.1),
         ("lead_drop", -0.1),

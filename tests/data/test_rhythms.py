@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fascicle.data.rhythms import EARLY, NORMAL, RHYTHMS, SHORTEST_S, VENTRICULAR, rearrange
-from fascicle.record import BEAT_KINDS, LEADS
+from fascicle.data.augment import Augmentation
+from fascicle.data.batch import Aim, Group, Row, make_batch
+from fascicle.data.pack import Entry, Pack, open_pack, write_pack
+from fascicle.data.rhythms import (
+    EARLY,
+    NORMAL,
+    RHYTHMS,
+    SHORTEST_S,
+    VENTRICULAR,
+    in_other_rhythm,
+    rearrange,
+)
+from fascicle.data.targets import rhythm_target
+from fascicle.labels import rhythm_classes
+from fascicle.record import BEAT_KINDS, LEADS, Rhythm
+from fascicle.signal.chain import Preprocessing
 from fascicle.synth import synthesize
 
 RATE_HZ = 250.0
@@ -98,3 +116,75 @@ def test_refuses_too_few_beats_and_wrong_order(known: Found) -> None:
         rearrange(signal, times[::-1], kinds, "early", RATE_HZ, np.random.default_rng(0))
     with pytest.raises(KeyError):
         rearrange(signal, times, kinds, "polka", RATE_HZ, np.random.default_rng(0))
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
+    """Return a pack of one record: two leads of two minutes of sinus rhythm."""
+    record = synthesize("sinus", seed=2, duration_s=120.0, rate_hz=RATE_HZ)
+    rows = [LEADS.index("II"), LEADS.index("V1")]
+    two = replace(record, signal=record.signal[rows].copy(), leads=("II", "V1"))
+    folder: Path = tmp_path_factory.mktemp("rhythms")
+    write_pack(folder, [("a/1", "a/1", "a", 0)], lambda _: two, Preprocessing(rate_hz=RATE_HZ))
+    return open_pack(folder)
+
+
+def others(
+    pack: Pack, entry: Entry, count: int = 12
+) -> Iterator[tuple[NDArray[np.float32], Entry]]:
+    """Yield windows of ten seconds in other rhythms, with what is known of each window alone."""
+    for seed in range(count):
+        made = in_other_rhythm(pack, entry, 10_000, 2500, np.random.default_rng(seed))
+        assert made is not None
+        signal, told, start = made
+        assert 0 <= start <= told.samples - 2500
+        times = [(b, b.time_s - start / RATE_HZ) for b in told.beats]
+        inside = tuple(replace(b, time_s=t) for b, t in times if 0.1 <= t < 9.9)
+        yield signal, replace(told, beats=inside)
+
+
+def test_a_window_in_another_rhythm_has_its_beats_where_they_are_told(pack: Pack) -> None:
+    for signal, told in others(pack, pack.entries[0]):
+        assert signal.shape == (12, 2500)
+        assert not signal[LEADS.index("V6")].any()  # it was not recorded
+        lead = np.abs(signal[LEADS.index("II")])
+        assert 4 < len(told.beats) < 25
+        tall = [lead[round(b.time_s * RATE_HZ) - 3 :][:7].max() for b in told.beats]
+        assert np.median(tall) > 3 * np.median(lead)
+
+
+def test_fibrillation_is_marked_and_the_rest_stays_sinus_rhythm(pack: Pack) -> None:
+    marks = {told.rhythms[0].kind for _, told in others(pack, pack.entries[0])}
+    assert marks == {"AFIB", "N"}
+    for _, told in others(pack, pack.entries[0], 3):
+        assert told.labels == {}
+        assert "waves" not in told.annotated
+    unmarked = replace(pack.entries[0], rhythms=())
+    assert all(told.rhythms == () for _, told in others(pack, unmarked, 3))
+
+
+def test_only_sinus_rhythm_with_beats_is_set_into_another(pack: Pack) -> None:
+    entry, rng = pack.entries[0], np.random.default_rng(0)
+    for change in (
+        {"rhythms": (Rhythm(0.0, 45.0, "N"), Rhythm(45.0, 120.0, "AFIB"))},
+        {"rhythms": (Rhythm(0.0, 120.0, "B"),)},
+        {"beats": ()},
+        {"beats": entry.beats[:5]},
+    ):
+        assert in_other_rhythm(pack, replace(entry, **change), 10_000, 2500, rng) is None
+
+
+def test_batches_teach_the_rhythm_that_they_hold(pack: Pack) -> None:
+    group = Group(pack, pack.entries, ("rhythm",), 8)
+    rows = [Row(group, pack.entries[0], 10_000, (1, seed)) for seed in range(8)]
+    aims = {"rhythm": Aim(rhythm_target, rhythm_classes())}
+    still = Augmentation(gain=1, baseline_mv=0, noise_mv=0, lead_set=0, lead_drop=0)
+    plain = make_batch(rows, 2500, aims, still)
+    other = make_batch(rows, 2500, aims, replace(still, other_rhythms=1.0))
+    assert not plain.targets["rhythm"].any()
+    assert set(other.targets["rhythm"].flatten().tolist()) == {0, 1}  # sinus rhythm, AF
+    assert other.weights["rhythm"].min() == 1
+    assert not any((a == b).all() for a, b in zip(plain.signal, other.signal, strict=True))
+    half = make_batch(rows, 2500, aims, replace(still, other_rhythms=0.5))
+    changed = [not (a == b).all() for a, b in zip(plain.signal, half.signal, strict=True)]
+    assert 0 < sum(changed) < 8

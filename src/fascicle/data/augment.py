@@ -59,6 +59,9 @@ class Augmentation:
         draws from 1/1.2 to 1.2 (another heart rate; 1.1 to 1.25 usual).
     covariate_drop
         Share of windows that hide age and sex.
+    other_rhythms
+        Share of windows in sinus rhythm whose beats are set into another one (`data.rhythms`);
+        where beats are marked.
     """
 
     gain: float = 1.3
@@ -75,6 +78,7 @@ class Augmentation:
     electrode_mv: float = 0.0
     lead_group: float = 0.0
     stretch: float = 1.0
+    other_rhythms: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("gain", "stretch"):
@@ -83,7 +87,14 @@ class Augmentation:
         for name in ("baseline_mv", "noise_mv", "cutout_s", "lead_shift_s", *ELECTRODE_NOISES):
             if not 0 <= getattr(self, name) < np.inf:
                 raise BadRequest(f"{name} must not be negative, not {getattr(self, name)}")
-        for name in ("lead_set", "lead_drop", "lead_group", "lead_shift", "covariate_drop"):
+        for name in (
+            "lead_set",
+            "lead_drop",
+            "lead_group",
+            "lead_shift",
+            "covariate_drop",
+            "other_rhythms",
+        ):
             if not 0 <= getattr(self, name) <= 1:
                 raise BadRequest(f"{name} must be a share from 0 to 1, not {getattr(self, name)}")
         if self.lead_set + self.lead_drop + self.lead_group > 1:

@@ -25,6 +25,7 @@ from fascicle.data.augment import (
     stretch_signal,
 )
 from fascicle.data.pack import Entry, Pack
+from fascicle.data.rhythms import in_other_rhythm
 from fascicle.data.targets import Target
 from fascicle.labels import Vocabulary
 from fascicle.record import LEADS
@@ -184,12 +185,11 @@ def _make_row(
     length = window
     if augmentation and rng and all(aims[task].stretches for task in tasks):
         length = draw_stretch(window, augmentation, rng)
-    signal = np.zeros((len(LEADS), length), dtype=np.float32)
-    valid = row.group.pack.window(entry, row.start, length, signal)
+    signal, entry, start, valid = _cut(row, length, augmentation, rng)
     present = _present(entry.leads, row.group.leads).copy()
     covariates = encode_covariates(entry.age, entry.sex, entry.rate_hz)
     parts = {
-        task: aims[task].target(entry, row.start, length, rate_hz, aims[task].vocabulary)
+        task: aims[task].target(entry, start, length, rate_hz, aims[task].vocabulary)
         for task in tasks
     }
     if augmentation and rng:
@@ -210,6 +210,20 @@ def _make_row(
         if aims[task].moves_with_lead:
             weight[~present] = 0
     return signal, present, valid, covariates, parts
+
+
+def _cut(
+    row: Row, samples: int, augmentation: Augmentation | None, rng: np.random.Generator | None
+) -> tuple[NDArray[np.float32], Entry, int, int]:
+    """Return a window's signal, what is known of its record, its start there, and valid samples."""
+    pack, entry = row.group.pack, row.entry
+    share = augmentation.other_rhythms if augmentation and row.group.windows is None else 0.0
+    if rng is not None and share and rng.random() < share:
+        other = in_other_rhythm(pack, entry, row.start, samples, rng)
+        if other is not None:
+            return *other, samples
+    signal = np.zeros((len(LEADS), samples), dtype=np.float32)
+    return signal, entry, row.start, pack.window(entry, row.start, samples, signal)
 
 
 @cache

@@ -9,11 +9,14 @@ that learns them from few learns those patients.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fascicle.record import BEAT_KINDS
+from fascicle.data.pack import Entry, Pack
+from fascicle.labels import rhythm_kinds
+from fascicle.record import BEAT_KINDS, LEADS, Beat, Rhythm
 
 Floats = NDArray[np.float32]
 Matrix = NDArray[np.float64]
@@ -29,6 +32,8 @@ FADE_S = 0.16
 """A beat that the next one overtakes fades out over this."""
 SHORTEST_S = 0.3
 """No interval is made shorter."""
+LEAST_BEATS = 12
+"""A part with fewer beats stays as it is."""
 
 
 def rearrange(
@@ -201,3 +206,56 @@ RHYTHMS: Mapping[str, Rule] = {
     "breathing": _breathing,
 }
 """Name -> (intervals before each beat, kinds, rng) -> new intervals, new kinds."""
+
+
+def in_other_rhythm(
+    pack: Pack, entry: Entry, start: int, samples: int, rng: np.random.Generator
+) -> tuple[Floats, Entry, int] | None:
+    """Return a window near this one with its beats in another rhythm, None where that cannot be.
+
+    Parameters
+    ----------
+    pack, entry
+        A record with marked beats.
+    start, samples
+        The window; three times its length is rearranged, and a part of that length is cut out.
+    rng
+        The only source of randomness.
+
+    Returns
+    -------
+    signal, entry, start
+        (12, sample) mV; what is known of the whole rearranged part: its beats, and its rhythm where
+        rhythms are marked; the window's first sample in it.
+    """
+    rate_hz = pack.preprocessing.rate_hz
+    first = max(start - samples, 0)
+    last = min(start + 2 * samples, entry.samples)
+    low_s, high_s = first / rate_hz, last / rate_hz
+    beats = [b for b in entry.beats if low_s + BEFORE_S <= b.time_s < high_s - BEFORE_S]
+    marks = [r.kind for r in entry.rhythms if r.start_s < high_s and r.end_s > low_s]
+    if len(beats) < LEAST_BEATS or any(rhythm_kinds().get(mark) != "sinus" for mark in marks):
+        return None
+    signal = np.zeros((len(LEADS), last - first), dtype=np.float32)
+    pack.window(entry, first, last - first, signal)
+    times = np.array([beat.time_s - low_s for beat in beats])
+    kinds = np.array([BEAT_KINDS.index(beat.kind) for beat in beats], dtype=np.intp)
+    rhythm = str(rng.choice(list(RHYTHMS)))
+    made, new, named = rearrange(signal, times, kinds, rhythm, rate_hz, rng)
+    whole = round(float(new[-1]) * rate_hz)
+    begin = round(float(new[0]) * rate_hz)
+    if whole - begin < samples:
+        return None
+    known = tuple(Beat(t, BEAT_KINDS[k]) for t, k in zip(new.tolist(), named.tolist(), strict=True))
+    mark = "AFIB" if rhythm == "fibrillation" else "N"
+    told = replace(
+        entry,
+        samples=whole,
+        waves=(),
+        beats=known,
+        rhythms=(Rhythm(0.0, float(new[-1]), mark),) if marks else (),
+        labels={},
+        annotated=entry.annotated - {"waves"},
+    )
+    begin += int(rng.integers(whole - begin - samples + 1))
+    return made[:, begin : begin + samples], told, begin

@@ -157,7 +157,7 @@ def test_unknown_keys_are_refused_with_the_known_ones(
             "backbone.filters.1: Input should be a multiple",
         ),
         ("decoder = [8]", "decoder = [8]\nskip = 4", "backbone.skip"),
-        ("[tasks.beats]", "[tasks.rhythm]", "groups.0.tasks names beats"),
+        ("[tasks.beats]", "[tasks.other]", "groups.0.tasks names beats"),
         (
             "validate_folds = [8]",
             "validate_folds = [2, 8]",

@@ -249,10 +249,10 @@ class GroupRecipe(Section):
 
     Without `folds`, all teach that do not validate; `records` keeps those of these names, `codes`
     those with one of these codes among their labels. `window_s` is the length of the group's own
-    windows, where it is another than the recipe's: diagnoses are learnt better from many short cuts,
-    beats and waves from what is around them. `sampler` says how records are drawn: alike; inverse to
-    the frequency of their positive classes; each part of the set alike (CinC's sources); or rare
-    classes first, up to `fill_up` records of each class.
+    windows, where it is another than the recipe's: diagnoses are learnt better from many short
+    cuts, beats and waves from what is around them. `sampler` says how records are drawn: alike;
+    inverse to the frequency of their positive classes; each part of the set alike (CinC's sources);
+    or rare classes first, up to `fill_up` records of each class.
     With `task_per_record` each of the `records` is a task of its own (patients as tasks): the
     group and its one task are replaced by one of each per record, named TASK_RECORD.
     """

@@ -94,6 +94,15 @@ def test_groups_of_the_task_share_its_rows(make: Callable[..., Recipe]) -> None:
     assert [group.rows for group in made.groups] == [21, 2, 43]
 
 
+def test_windows_that_cannot_be_compared_are_refused(make: Callable[..., Recipe]) -> None:
+    recipe = make()
+    own, other = recipe.groups
+    longer = own.model_copy(update={"window_s": 3.0})
+    with pytest.raises(BadRecipe, match="its groups need windows of one length"):
+        pretraining_of(recipe.model_copy(update={"groups": (own, other, longer)}))
+    pretraining_of(recipe.model_copy(update={"groups": (longer, other, longer)}))
+
+
 def test_each_record_comes_in_two_views_of_one_window(
     make: Callable[..., Recipe], many: Path, tmp_path: Path
 ) -> None:

@@ -104,7 +104,7 @@ def pretraining_of(recipe: Recipe) -> Recipe:
     Raises
     ------
     BadRecipe
-        If it describes none, or no group has the task.
+        If it describes none, no group has the task, or its windows have several lengths.
     """
     settings = recipe.pretraining
     if settings is None:
@@ -112,6 +112,17 @@ def pretraining_of(recipe: Recipe) -> Recipe:
     rows = np.array([group.rows * (settings.task in group.tasks) for group in recipe.groups])
     if not rows.any():
         raise BadRecipe(f"pretraining.task {settings.task}: no group has records for it")
+    if (
+        len(
+            {
+                recipe.samples_of(group)
+                for group, own in zip(recipe.groups, rows, strict=True)
+                if own
+            }
+        )
+        > 1
+    ):
+        raise BadRecipe(f"pretraining.task {settings.task}: its groups need windows of one length")
     ends = np.round(np.cumsum(rows) * (settings.rows / rows.sum())).astype(int)
     groups = [
         group.model_copy(update={"rows": int(share), "sampler": "uniform"}) if own else group

@@ -310,6 +310,7 @@ def _answer(head: nn.Module, part: Tensor, frame: int, valid: int, prepared: Pre
     return logits
 
 
+@torch.inference_mode()
 def answer_at_once(
     network: Network, name: str, frames: Tensor, prepared: Prepared, needed: Mapping[str, Tensor]
 ) -> Tensor:

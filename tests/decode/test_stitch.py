@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fascicle.decode.stitch import Window, cut, glue
+from fascicle.decode.stitch import Window, cut, glue, recut
 
 
 @settings(deadline=None, max_examples=50)
@@ -81,3 +83,27 @@ def test_pieces_that_do_not_fit_are_refused() -> None:
         glue(windows[::-1], good, 9)
     with pytest.raises(ValueError):
         glue(windows, good[:-1], 9)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(1, 300), st.lists(st.integers(1, 60), min_size=1, max_size=20))
+def test_recut_windows_hold_what_the_pieces_hold(window: int, sizes: list[int]) -> None:
+    step, samples = 4, 4 * sum(sizes)
+    fine = np.random.default_rng(0).random((2, samples))
+    coarse = fine[0, ::step]
+    edges = step * np.cumsum([0, *sizes])
+    pieces = [(fine[:, a:b], coarse[a // step : b // step]) for a, b in pairwise(edges)]
+    windows = cut(samples, step * window, step * (window // 3))
+    found = list(recut(windows, pieces, (1, step)))
+    assert [where for where, _ in found] == windows
+    for where, (own, few) in found:
+        np.testing.assert_array_equal(own, fine[:, where.start : where.stop])
+        np.testing.assert_array_equal(few, coarse[where.start // step : -(-where.stop // step)])
+
+
+def test_recut_refuses_too_few_and_too_many_pieces() -> None:
+    piece = (np.zeros(5),)
+    with pytest.raises(ValueError, match="pieces end at sample 5"):
+        list(recut(cut(9, 4, 2), [piece], (1,)))
+    with pytest.raises(ValueError, match="pieces go on"):
+        list(recut(cut(5, 4, 2), [piece, piece], (1,)))

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fascicle.models.blocks import RecordNorm, ResidualBlock, Statistics, conv, halve
+from fascicle.models.blocks import RecordNorm, ResidualBlock, Statistics, conv, halve, twin
 
 
 def _norm(channels: int = 4, groups: int = 2) -> RecordNorm:
@@ -179,3 +179,23 @@ def test_halve_keeps_the_larger_of_each_pair() -> None:
     x = torch.tensor([[[1.0, 5.0, -2.0, -3.0, 4.0, 4.0]]])
     assert halve(x).tolist() == [[[5.0, -2.0, 4.0]]]
     assert torch.equal(halve(x), torch.nn.functional.max_pool1d(x, 2))
+
+
+def test_a_twin_shares_numbers_and_has_a_place_of_its_own() -> None:
+    norm, x, piece = _norm(), torch.randn(2, 4, 20), 5 * torch.randn(1, 4, 20)
+    statistics, centres = Statistics([norm]), torch.tensor([10, 30])
+    with statistics.take(2):
+        norm(x)
+    statistics.settle()
+    other = twin(norm)
+    assert other.scale is norm.scale
+    assert other.kept is norm.kept
+    with statistics.of_piece(centres, 0, 20):
+        early = norm(piece)
+        with Statistics([other]).of_piece(centres, 30, 20):
+            late = other(piece)
+            assert torch.equal(norm(piece), early)
+    assert not torch.allclose(early, late, atol=1e-3)
+    with torch.no_grad():
+        norm.scale.mul_(2)
+    assert torch.equal(other(piece), norm(piece))

@@ -14,8 +14,10 @@ import pytest
 import fascicle
 from fascicle.data.sources import SOURCES
 from fascicle.evaluate import evaluate
+from fascicle.io import read
+from fascicle.outcomes import outcome_by_blocks
 from fascicle.predict import Model, choose_leads, load, outcome, predict
-from fascicle.record import LEADS, Record
+from fascicle.record import LEADS, Beat, Record, Wave
 from fascicle.report import findings_schema
 from fascicle.signal.quality import assess
 
@@ -86,6 +88,35 @@ def test_a_long_record_has_no_seams(data_dir: Path) -> None:
         pieces = predict(model.network, model.tasks, prepared, model.bundle, chunk_s=chunk_s)
         for task, array in whole.items():
             np.testing.assert_allclose(pieces[task], array, atol=2e-4, err_msg=task)
+
+
+def test_a_long_record_is_found_the_same_wherever_it_is_cut(data_dir: Path) -> None:
+    """The shipped bundle, half an hour of AF and noise: chunks and blocks at three places."""
+    model = shipped()
+    record = choose_leads(read(data_dir / "mitdb" / "203.hea", annotations=False), None)
+    prepared = model.prepare(record, assess(record))
+    parts = (model.network, model.tasks, prepared, model.bundle)
+    whole = predict(*parts, chunk_s=1e6)
+    expected = outcome(prepared, whole, model.bundle, model.tasks)
+    assert len(expected.beats) > 2500
+    assert len(expected.waves) > 8000
+    for chunk_s, block_s in ((47.0, 133.0), (111.0, 77.0), (180.0, 300.0)):
+        pieces = predict(*parts, chunk_s=chunk_s)
+        for task, array in whole.items():
+            np.testing.assert_allclose(pieces[task], array, atol=2e-4, err_msg=task)
+        found = outcome_by_blocks(*parts, block_s=block_s, chunk_s=chunk_s)
+        assert [(w.lead, w.kind) for w in found.waves] == [(w.lead, w.kind) for w in expected.waves]
+        assert [beat.kind for beat in found.beats] == [beat.kind for beat in expected.beats]
+        for ours, theirs in ((found.waves, expected.waves), (found.beats, expected.beats)):
+            np.testing.assert_allclose(numbers(ours), numbers(theirs), atol=1e-3)
+        for task, answer in expected.answers.items():
+            np.testing.assert_array_equal(found.answers[task].decisions, answer.decisions)
+
+
+def numbers(marks: tuple[Wave, ...] | tuple[Beat, ...]) -> list[list[float]]:
+    return [
+        [value for value in mark.to_dict().values() if isinstance(value, float)] for mark in marks
+    ]
 
 
 @pytest.mark.parametrize("lead", ["I", "V2"])

@@ -220,3 +220,28 @@ def test_the_room_does_not_import_torch() -> None:
         "fascicle.signal.quality; assert 'torch' not in sys.modules; scipy.signal.butter(2, 0.1)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "clean",
+    [
+        lambda x: lowpass(x, 250.0),
+        lambda x: highpass(x, 250.0),
+        lambda x: bandpass(x, 250.0, 1.0, 40.0),
+        lambda x: notch(x, 250.0, 50.0),
+        lambda x: remove_baseline(x, 250.0),
+    ],
+)
+def test_a_long_signal_in_stretches_is_filtered_as_one(
+    clean: Callable[[Signal], Signal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(3)
+    noise = rng.standard_normal((2, 250 * 100 + 7))
+    signal = (np.cumsum(noise, axis=1) / 10).astype(np.float32)
+    whole = clean(signal)
+    for room in ("filters", "baseline"):
+        monkeypatch.setattr(f"fascicle.signal.{room}.LONG_S", 20.0)
+        monkeypatch.setattr(f"fascicle.signal.{room}.STRETCH_S", 9.0)
+    parts = clean(signal)
+    assert not np.array_equal(parts, whole)  # it did go another way
+    assert np.abs(parts - whole).max() < 1e-4 * np.abs(signal).max()

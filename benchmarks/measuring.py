@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -55,6 +56,16 @@ def pin(core: int | None) -> int | None:
     chosen = max(os.sched_getaffinity(0)) if core is None else core
     os.sched_setaffinity(0, {chosen})
     return chosen
+
+
+def peak_mb() -> float:
+    """Return the largest resident memory of this process so far, in millions of bytes."""
+    status = Path("/proc/self/status")
+    if status.exists():  # ru_maxrss starts from what the process that began this one took
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024 / 1e6
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:

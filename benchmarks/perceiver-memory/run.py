@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -52,7 +51,7 @@ def read_once(shape: str, seconds: int) -> dict[str, float]:
     signal = torch.zeros(1, 1, 1).expand(1, 1, samples)
     present, valid = torch.ones(1, 1, dtype=torch.bool), torch.tensor([samples])
     head = PerceiverHead(channels, 26, **settings).eval()
-    before, begun = _peak_mb(), time.process_time()
+    before, begun = measuring.peak_mb(), time.process_time()
     with torch.inference_mode():
         head(
             Features(frames, STEP, frames, STEP), signal, present, valid, torch.zeros(1, 6), needed
@@ -60,18 +59,9 @@ def read_once(shape: str, seconds: int) -> dict[str, float]:
     return {
         "frames": frames.shape[-1],
         "frames_mb": frames.numel() * 4 / 1e6,
-        "head_mb": _peak_mb() - before,
+        "head_mb": measuring.peak_mb() - before,
         "cpu_s": time.process_time() - begun,
     }
-
-
-def _peak_mb() -> float:
-    status = Path("/proc/self/status")
-    if status.exists():  # ru_maxrss starts from what the process that began this one took
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024 / 1e6
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 def measure(lengths: Sequence[int]) -> list[dict[str, Any]]:

@@ -17,9 +17,17 @@ sys.path.insert(0, str(HERE.parent))
 
 import measuring  # noqa: E402
 
+DOCS = (measuring.ROOT / "docs" / "results.md", measuring.ROOT / "docs" / "decode.md")
 
-def write(asked: argparse.Namespace, name: str, result: Mapping[str, Any], table: str) -> None:
-    """Write a part's figures, and its table between its own markers of the page."""
+
+def write(
+    asked: argparse.Namespace, name: str, result: Mapping[str, Any], table: str, short: str = ""
+) -> None:
+    """Write a part's figures, and its table between its own markers of the pages.
+
+    README.md must have the markers; the pages of docs that have them get the short table, if there
+    is one.
+    """
     folder = measuring.out_folder(asked, HERE)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "results.json"
@@ -29,15 +37,23 @@ def write(asked: argparse.Namespace, name: str, result: Mapping[str, Any], table
         json.dumps({"schema": measuring.SCHEMA, "parts": parts}, indent=1) + "\n", encoding="utf-8"
     )
     page = folder / "README.md"
-    if page.exists():
-        begin, end = f"<!-- {name}: written by {name}.py -->", f"<!-- end of {name} -->"
-        text = page.read_text(encoding="utf-8")
-        before, found, rest = text.partition(begin)
-        _, closed, after = rest.partition(end)
-        if not found or not closed:
-            raise SystemExit(f"{page.name}: markers {begin} and {end} expected")
-        page.write_text(f"{before}{begin}\n{table}\n{end}{after}", encoding="utf-8")
+    if page.exists() and not put(page, name, table):
+        raise SystemExit(f"{page.name}: markers of {name} expected")
+    for page in DOCS if folder == HERE else ():
+        put(page, name, short or table)
     sys.stdout.write(table + "\n")
+
+
+def put(page: Path, name: str, table: str) -> bool:
+    """Write a table between its markers; return whether the page has them."""
+    begin, end = f"<!-- {name}: written by {name}.py -->", f"<!-- end of {name} -->"
+    text = page.read_text(encoding="utf-8")
+    before, found, rest = text.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        return False
+    page.write_text(f"{before}{begin}\n{table}\n{end}{after}", encoding="utf-8")
+    return True
 
 
 def options(purpose: str) -> argparse.ArgumentParser:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,9 @@ from fascicle.io.leads import standard_name
 from fascicle.record import WAVE_KINDS, Wave
 from fascicle.tasks import Outcome, Resampling, make_task
 
+F1 = ("f1_150", "f1_40")
 METHODS = ("dwt", "cwt", "peak", "prominence")
-CITED = {
+CITED: dict[str, Any] = {
     "records": 50,
     "f1_150": (0.934, 0.995, 0.991),
     "f1_40": (0.915, 0.987, 0.858),
@@ -42,7 +43,7 @@ def main() -> None:
     asked = parts.options(__doc__ or "").parse_args()
     about = parts.start(asked)
     result = about | measure(held_out(asked), asked)
-    parts.write(asked, "peers", result, table(result))
+    parts.write(asked, "peers", result, table(result), short=summary(result))
 
 
 def measure(held: Sequence[Held], asked: argparse.Namespace) -> dict[str, Any]:
@@ -110,51 +111,48 @@ def waves_of(found: Mapping[str, Any], rate_hz: float) -> tuple[Wave, ...]:
 
 
 def table(result: Mapping[str, Any]) -> str:
-    """Return F1 of both sides, SD and Dice by kind, then F1 of each boundary."""
+    """Return the summary, then F1 of each boundary with its limits."""
     every = result["delineators"]
-    head = ["P, QRS, T", "F1 at 150 ms", "at 40 ms", "SD, onset/offset, ms", "Dice", "s a record"]
+    made = [summary(result)]
+    for title, suffix in (("F1 at 150 ms", "f1_150"), ("F1 at 40 ms", "f1_40")):
+        body = [
+            [
+                side,
+                *(limits(found, f"{side.replace(' ', '.')}.{suffix}") for found in every.values()),
+            ]
+            for side in (f"{kind} {end}" for kind in WAVE_KINDS for end in ("onset", "offset"))
+        ]
+        made.append(rows([title, *every], body))
+    return "\n\n".join(made)
+
+
+def summary(result: Mapping[str, Any]) -> str:
+    """Return F1 of both sides, SD, Dice and time of each delineator; P, QRS and T in a cell."""
     body = []
-    for name, found in every.items():
+    for name, found in result["delineators"].items():
+        dice = (found[f"{kind}.dice"] for kind in WAVE_KINDS)
         body.append(
             [
                 name,
-                *(" ".join(figure(found[f"{kind}.{key}"]) for kind in WAVE_KINDS)
-                  for key in ("f1_150", "f1_40")),
+                *(together(found[f"{kind}.{key}"] for kind in WAVE_KINDS) for key in F1),
                 ", ".join(spreads(found, kind) for kind in WAVE_KINDS),
-                " ".join(figure(found[f"{kind}.dice"]) for kind in WAVE_KINDS),
+                together(dice),
                 f"{found['cpu_s']:.2f}",
             ]
-        )  # fmt: skip
-    body.append(
-        [
-            U_NET,
-            *(" ".join(map(figure, CITED[key])) for key in ("f1_150", "f1_40")),
-            ", ".join(f"{on}/{off}" for on, off in CITED["sd"]),
-            " ".join(map(figure, CITED["dice"])),
-            f"{CITED['cpu_s']:.2f}",
-        ]
-    )
-    names = list(every)
-    sides = [(kind, side) for kind in WAVE_KINDS for side in ("onset", "offset")]
-    detail = [
-        [f"{kind} {side}", *(limits(every[name], f"{kind}.{side}.f1_150") for name in names)]
-        for kind, side in sides
-    ]
-    fine = [
-        [f"{kind} {side}", *(limits(every[name], f"{kind}.{side}.f1_40") for name in names)]
-        for kind, side in sides
-    ]
-    return "\n\n".join(
-        (
-            rows(head, body),
-            rows(["F1 at 150 ms", *names], detail),
-            rows(["F1 at 40 ms", *names], fine),
         )
-    )
+    spread = ", ".join(f"{on}/{off}" for on, off in CITED["sd"])
+    others = [together(CITED[key]) for key in (*F1, "dice")]
+    body.append([U_NET, *others[:2], spread, others[2], f"{CITED['cpu_s']:.2f}"])
+    head = ["P, QRS, T", "F1 at 150 ms", "at 40 ms", "SD, onset/offset, ms", "Dice", "s a record"]
+    return rows(head, body)
+
+
+def together(values: Iterable[float | None]) -> str:
+    return " ".join(map(figure, values))
 
 
 def figure(value: float | None) -> str:
-    return "none" if value is None else f"{value:.3f}".replace("0.", ".", 1)
+    return f"{value:.3f}".replace("0.", ".", 1) if value else "none"
 
 
 def spreads(found: Mapping[str, Any], kind: str) -> str:

@@ -70,16 +70,18 @@ def make_day(asked: argparse.Namespace, path: Path) -> None:
     """Write a record of two leads at 360 Hz: all of MIT-BIH, or twenty synthetic minutes."""
     import numpy as np
 
-    samples = 0
+    samples, firsts, sums = 0, (0, 0), np.zeros(2, dtype=np.int64)
     with path.with_suffix(".dat").open("wb") as file:
         for signal in signals(asked):
             counts = np.rint(np.nan_to_num(signal) * GAIN).astype("<i2")
             file.write(counts.T.tobytes())
-            samples += counts.shape[1]
-    lead = f"{path.name}.dat 16 {GAIN}/mV 12 0 0 0 0"
-    path.with_suffix(".hea").write_text(
-        f"{path.name} 2 360 {samples}\n{lead} MLII\n{lead} V1\n", encoding="utf-8"
-    )
+            firsts = firsts if samples else tuple(counts[:, 0].tolist())
+            samples, sums = samples + counts.shape[1], sums + counts.sum(axis=1)
+    lines = [f"{path.name} 2 360 {samples}"]
+    for lead, first, total in zip(("MLII", "V1"), firsts, sums.tolist(), strict=True):
+        check = (total + 2**15) % 2**16 - 2**15
+        lines.append(f"{path.name}.dat 16 {GAIN}/mV 12 0 {first} {check} 0 {lead}")
+    path.with_suffix(".hea").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def signals(asked: argparse.Namespace) -> Any:

@@ -41,6 +41,7 @@ def test_the_day_is_its_parts_one_after_another(
     bench.make_day(argparse.Namespace(), tmp_path / "day")
     record = read(tmp_path / "day.hea")
     assert (record.leads, record.rate_hz) == (("II", "V1"), 360.0)
+    assert record.warnings == ("lead 'MLII' is a modified lead, read as II",)  # checksums are right
     np.testing.assert_allclose(record.signal, [[0.5] * 3 + [1, 2], [0.5] * 3 + [-1, 0]], atol=1e-6)
 
 

@@ -72,6 +72,7 @@ def prepared(model: Model) -> Prepared:
 @pytest.fixture(autouse=True)
 def long_from_half_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passing, "LONG_S", 30.0)
+    monkeypatch.setattr(passing, "EVERY_S", 30.0)
 
 
 @pytest.fixture
@@ -166,6 +167,7 @@ def test_a_head_that_reads_whole_records_does_not_go_by_blocks(model: Model) -> 
 def test_statistics_of_long_records_are_spread() -> None:
     spans = passing.window_spans(24 * 3600 * 250, 250.0)
     some = passing._spread(spans)
-    assert len(some) == 720
+    assert len(some) == 1440
+    assert passing._spread(spans[:3]) == spans[:3]
     assert (some[0], some[-1]) == (spans[0], spans[-1])
     assert set(some) <= set(spans)

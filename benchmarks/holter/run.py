@@ -159,18 +159,18 @@ def compare(paths: Sequence[Path], bundle: Path | None) -> list[dict[str, Any]]:
     return rows
 
 
-def outcome(model: Model, record: Record, long_s: float) -> Outcome:
-    """Return what is found where records over `long_s` are long: a window every two minutes."""
+def outcome(model: Model, record: Record, every_s: float) -> Outcome:
+    """Return what is found where statistics of over `every_s` are spread: one window a minute."""
     from fascicle import outcomes, passing
 
     prepared = model.prepare(record)
-    before, passing.LONG_S = passing.LONG_S, long_s
+    before, passing.EVERY_S = passing.EVERY_S, every_s
     try:
         return outcomes.outcome_by_blocks(
             model.network, model.tasks, prepared, model.bundle, chunk_s=passing.LONG_CHUNK_S
         )
     finally:
-        passing.LONG_S = before
+        passing.EVERY_S = before
 
 
 def beat_changes(record: Record, every: Outcome, some: Outcome) -> dict[str, Any]:

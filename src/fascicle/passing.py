@@ -33,10 +33,10 @@ Progress = Callable[[float, float], None]
 
 WINDOW_S = 10.0
 LONG_S = 900.0
-"""Longer records have statistics from some of their windows, and longer chunks."""
+"""Longer records have longer chunks, and need not be held as a whole."""
 CHUNK_S, LONG_CHUNK_S = 60.0, 180.0
-STATISTICS_S = 120.0
-"""In long records there is a window for statistics this often, or oftener."""
+EVERY_S, STATISTICS_S = 3600.0, 60.0
+"""Up to the first length every window gives statistics, beyond as many, or one this often."""
 WINDOWS_AT_ONCE = 12
 MOST_THREADS = 4
 """More chunks at a time take more memory."""
@@ -63,7 +63,7 @@ class Piece(NamedTuple):
 
 
 def is_long(prepared: Prepared, rate_hz: float) -> bool:
-    """Return whether a record is so long that its statistics come from some windows only."""
+    """Return whether a record is so long that it is read by large chunks and by blocks."""
     return bool(prepared.signal.shape[1] > LONG_S * rate_hz)
 
 
@@ -142,8 +142,7 @@ def pieces(
     statistics = Statistics([network.backbone, *dense.values()])
     windows = _chunks(network, samples, (chunk_s or (LONG_CHUNK_S if long else CHUNK_S)) * rate_hz)
     try:
-        some = _spread(spans) if long else spans
-        centres = _take_statistics(network, dense, prepared, some, statistics)
+        centres = _take_statistics(network, dense, prepared, _spread(spans), statistics)
         for piece in _pass(network, list(dense), prepared, windows, statistics, centres):
             yield piece
             if progress is not None:
@@ -153,8 +152,10 @@ def pieces(
 
 
 def _spread(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return as many windows as a record of `LONG_S` has, or one each `STATISTICS_S` if more."""
-    count = max(round(LONG_S / WINDOW_S), round(len(spans) * WINDOW_S / STATISTICS_S))
+    """Return every window; of many as many as a record of `EVERY_S` has, or one a minute."""
+    count = max(round(EVERY_S / WINDOW_S), round(len(spans) * WINDOW_S / STATISTICS_S))
+    if count >= len(spans):
+        return list(spans)
     return [spans[place] for place in np.linspace(0, len(spans) - 1, count).round().astype(int)]
 
 

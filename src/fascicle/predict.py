@@ -49,8 +49,9 @@ from fascicle.record import (
     Signal,
 )
 from fascicle.signal.chain import prepare
+from fascicle.signal.electrodes import swapped_electrodes
 from fascicle.signal.leads import select_leads
-from fascicle.signal.limbs import limb_lead_mismatch, swapped_limb_leads
+from fascicle.signal.limbs import limb_lead_mismatch
 from fascicle.signal.quality import assess
 from fascicle.tasks import Outcome, Task
 
@@ -382,9 +383,7 @@ def _findings(
 
 def _electrode_warnings(record: Record) -> list[str]:
     """Return what the limb leads tell of swapped electrodes and of leads that are not theirs."""
-    swapped = swapped_limb_leads(record)
-    hint = f"electrodes of {swapped} seem swapped" if swapped else None
-    return [text for text in (hint, limb_lead_mismatch(record)) if text]
+    return [text for text in (swapped_electrodes(record), limb_lead_mismatch(record)) if text]
 
 
 def _diagnoses(found: Outcome, bundle: Bundle, tasks: Mapping[str, Task]) -> tuple[Diagnosis, ...]:

@@ -243,7 +243,7 @@ def table(results: dict[str, Any]) -> str:
         for row in results.get("day", [])
     ]
     head = ("threads", "wall s", "cpu s", "x real time", "peak MB", "waves", "beats", "JSON MB")
-    text = measuring.rows(head, body)
+    texts = [measuring.rows(head, body)] if body else []
     body = [
         (
             row["record"],
@@ -261,8 +261,8 @@ def table(results: dict[str, Any]) -> str:
         *("waves", "boundaries move, mean / 99 %, ms"),
     )
     if body:
-        text += "\n\n" + measuring.rows(head, body)
-    return f"{text}\n\n{measuring.caption(results)}"
+        texts.append(measuring.rows(head, body))
+    return "\n\n".join([*texts, measuring.caption(results)])
 
 
 if __name__ == "__main__":

@@ -11,11 +11,9 @@ and a training that was broken off goes on from its checkpoint.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +30,7 @@ import numpy as np  # noqa: E402
 import scoring  # noqa: E402
 import tables  # noqa: E402
 import torch  # noqa: E402
+from lines import add_line, read_lines  # noqa: E402
 
 from fascicle.bundle import read_bundle  # noqa: E402
 from fascicle.data.pack import Entry  # noqa: E402
@@ -172,25 +171,6 @@ def scores_of(
         once = np.ones((1, len(tests[name].patients)))
         made = scoring.scores(tests[name], arrays, once)
         found |= {score: round(float(values[0]), 5) for score, values in made.items()}
-    return found
-
-
-def add_line(path: Path, line: Mapping[str, Any]) -> None:
-    """Append a line in one write, so that two processes can share the file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(line, separators=(",", ":")) + "\n"
-    before = path.read_bytes() if path.exists() else b""
-    broken = bool(before) and not before.endswith(b"\n")
-    with path.open("ab", buffering=0) as file:
-        file.write(("\n" * broken + text).encode())
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Return the runs of a file that is there; a line that was broken off does not count."""
-    found: list[dict[str, Any]] = []
-    for line in path.read_text().splitlines() if path.exists() else ():
-        with suppress(json.JSONDecodeError):
-            found.append(json.loads(line))
     return found
 
 

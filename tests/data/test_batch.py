@@ -10,7 +10,16 @@ import pytest
 import torch
 
 from fascicle.data.augment import Augmentation
-from fascicle.data.batch import Aim, Batch, Group, Row, by_length, draw_rows, encode_covariates, make_batch
+from fascicle.data.batch import (
+    Aim,
+    Batch,
+    Group,
+    Row,
+    by_length,
+    draw_rows,
+    encode_covariates,
+    make_batch,
+)
 from fascicle.data.pack import Entry, Pack
 from fascicle.data.targets import Target, beats_target, labels_target, waves_target
 from fascicle.labels import Term, Vocabulary

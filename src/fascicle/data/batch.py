@@ -50,8 +50,8 @@ class Group:
     `rows` of every batch come from here; a share `rare_beats` of them has, anywhere in its window,
     a beat whose kind was drawn with equal chances among S, V and F. `chances` (entry,) sum to 1:
     how entries are drawn, alike where None. With `windows`, (place in entries, first sample),
-    these windows alone are drawn, alike. Only `leads` are seen. `window` is the samples of its rows,
-    where they are others than those of the batch's.
+    these windows alone are drawn, alike. Only `leads` are seen. Its rows have `window` samples,
+    where None as many as those of other groups.
     """
 
     pack: Pack

@@ -137,9 +137,20 @@ def test_frozen_weights_stay_bit_for_bit(
     parent = train(choose(), packs, tmp_path / "first")
     recipe = choose(training={"frozen": ["backbone.*"]})
     child = train(recipe, packs, tmp_path / "second", start=parent)
+    taught = [part["folds"] for part in child.card["trained_on"]]
+    assert taught == [part["folds"] for part in parent.card["trained_on"]], "the same, once"
     same = {n for n, w in parent.weights.items() if torch.equal(w, child.weights[n])}
     assert {name for name in parent.weights if name.startswith("backbone.")} <= same
     assert "heads.diagnosis.out.weight" not in same
+
+
+def test_a_card_names_the_records_of_the_start_too(
+    choose: Callable[..., Recipe], packs: Path, tmp_path: Path
+) -> None:
+    one = {"classes": [SINUS_RHYTHM], "min_positives": 1}
+    parent = train(choose(one, group={"folds": [1, 2]}), packs, tmp_path / "first")
+    child = train(choose(one, group={"folds": [3]}), packs, tmp_path / "second", start=parent)
+    assert [part["folds"] for part in child.card["trained_on"]] == [[3], [1, 2]]
 
 
 def test_freezing_everything_is_refused() -> None:

@@ -142,7 +142,7 @@ def train_recipe(
             hand_down(network, widened(start.net_weights), recipe.training.fresh)
         weights = train(network, plan, monitor, weakness, resume=resume, progress=progress).cpu()
         path = folder / "bundle.safetensors"
-        blank = replace(blank, card=card(recipe, groups, held))
+        blank = replace(blank, card=card(recipe, groups, held, start))
         with parallel.first_alone(place):
             if place.rank == 0:
                 _save(weights.state_dict(), blank, held, like, path)
@@ -353,19 +353,23 @@ def _check_choice(recipe: Recipe, held: Held) -> None:
         raise BadRecipe("tasks that reweigh need a group with validate_folds")
 
 
-def card(recipe: Recipe, groups: Sequence[Group], held: Held) -> dict[str, Any]:
-    """Return what a bundle's card says of the records behind it."""
+def card(
+    recipe: Recipe, groups: Sequence[Group], held: Held, start: Bundle | None = None
+) -> dict[str, Any]:
+    """Return what a bundle's card says of the records behind it, those of its start included."""
+    taught = [
+        {
+            "source": settings.source,
+            "folds": settings.folds and list(settings.folds),
+            "records": len(group.entries),
+            "sets": sorted({entry.key.partition("/")[0] for entry in group.entries}),
+            "tasks": list(group.tasks),
+        }
+        for settings, group in zip(recipe.groups, groups, strict=True)
+    ]
+    before = [] if start is None else start.card.get("trained_on", [])
     return {
-        "trained_on": [
-            {
-                "source": settings.source,
-                "folds": settings.folds and list(settings.folds),
-                "records": len(group.entries),
-                "sets": sorted({entry.key.partition("/")[0] for entry in group.entries}),
-                "tasks": list(group.tasks),
-            }
-            for settings, group in zip(recipe.groups, groups, strict=True)
-        ],
+        "trained_on": [*taught, *(part for part in before if part not in taught)],
         "validated_on": [
             {
                 "source": group.source,

@@ -65,7 +65,11 @@ def test_the_papers_net_trains_with_all_its_parts(
         backbone=SQUEEZE,
         leads=["I", "II"],
         decision={"metric": "challenge", "scope": "global"},
-        group={"sampler": "inverse", "validate_folds": [6, 8, 9]},  # two classes are in both parts
+        group={
+            "sampler": "inverse",
+            "folds": [0, 1, 2, 3, 4, 5, 7],
+            "validate_folds": [6, 8, 9],  # two classes are in both parts
+        },
         training={"mixup": 0.3, "snapshots": 2, "average": 0.0},
     )
     bundle = train(recipe, packs, tmp_path)

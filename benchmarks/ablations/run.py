@@ -153,9 +153,10 @@ def about_training(recipe: Recipe, name: str, card: Mapping[str, Any]) -> dict[s
     if name == nets.PRETRAINED:
         recipe, twice = pretraining_of(recipe), "diagnosis"
     steps = recipe.training.steps
+    own = card["trained_on"][: len(recipe.groups)]  # what pre-training was shown stands behind
     return {
         "training": nets.described(recipe),
-        "records": {group["source"]: group["records"] for group in card["trained_on"]},
+        "records": {group["source"]: group["records"] for group in own},
         "steps": steps,
         "windows": steps * nets.windows_per_step(recipe, twice),
     }

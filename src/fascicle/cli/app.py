@@ -34,6 +34,11 @@ class LeadSet(StrEnum):
 BundlePath = Annotated[
     Path | None, typer.Option("--bundle", help="Bundle file; default: the one that ships.")
 ]
+PacksDir = Annotated[
+    Path | None, typer.Option(help="Where packs are kept. Default: ~/.cache/fascicle/packs.")
+]
+Resume = Annotated[bool, typer.Option(help="Go on from the folder's checkpoint.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")]
 DataDir = Annotated[
     Path | None,
     typer.Option(
@@ -109,10 +114,8 @@ def train(
     recipe: Annotated[Path, typer.Argument(help="TOML file, such as recipes/default.toml.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for checkpoints, log and bundle.")],
     data_dir: DataDir = None,
-    packs: Annotated[
-        Path | None, typer.Option(help="Where packs are kept. Default: ~/.cache/fascicle/packs.")
-    ] = None,
-    resume: Annotated[bool, typer.Option(help="Go on from the folder's checkpoint.")] = False,
+    packs: PacksDir = None,
+    resume: Resume = False,
     change: Annotated[
         list[str] | None,
         typer.Option("--set", help='Change the recipe, such as "training.steps=100".'),
@@ -125,7 +128,7 @@ def train(
         Path | None,
         typer.Option("--from", help="Bundle whose weights to start from, but training.fresh."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+    device: Device = "auto",
     threads: Annotated[int, typer.Option(help="Threads; 0 leaves it to torch.", min=0)] = 0,
 ) -> None:
     """Train a bundle from a recipe. Several processes: torchrun -m fascicle train ..."""
@@ -140,15 +143,13 @@ def pretrain(
     recipe: Annotated[Path, typer.Argument(help="TOML file that says how, under pretraining.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for checkpoints, log and bundle.")],
     data_dir: DataDir = None,
-    packs: Annotated[
-        Path | None, typer.Option(help="Where packs are kept. Default: ~/.cache/fascicle/packs.")
-    ] = None,
-    resume: Annotated[bool, typer.Option(help="Go on from the folder's checkpoint.")] = False,
+    packs: PacksDir = None,
+    resume: Resume = False,
     change: Annotated[
         list[str] | None,
         typer.Option("--set", help='Change the recipe, such as "pretraining.steps=500".'),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+    device: Device = "auto",
     threads: Annotated[int, typer.Option(help="Threads; 0 leaves it to torch.", min=0)] = 0,
 ) -> None:
     """Teach a net's classification branch from ECGs without their labels, before its training.
@@ -409,9 +410,7 @@ def check(
 def pack(
     name: Annotated[str, typer.Argument(help='A source, or "synth".')],
     data_dir: DataDir = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Where packs are kept. Default: ~/.cache/fascicle/packs.")
-    ] = None,
+    out: PacksDir = None,
     recipe: Annotated[Path | None, typer.Option(help="Recipe whose preprocessing is used.")] = None,
 ) -> None:
     """Write a memory-mapped training pack; one that was stopped goes on."""

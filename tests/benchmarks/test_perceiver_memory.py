@@ -30,10 +30,10 @@ def test_four_times_the_frames_take_no_more_than_four_times_the_memory(
     bench: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bench, "SHAPES", {"small": bench.SHAPES["small"]})
-    short, long = bench.measure((4 * 3600, 16 * 3600))  # far above what imports take
-    assert (short["frames"], long["frames"]) == (56250, 225000)
+    short, long = bench.measure((8 * 3600, 32 * 3600))  # far above what imports take
+    assert (short["frames"], long["frames"]) == (112500, 450000)
     assert 1 < long["head_mb"] / short["head_mb"] < 4.5
     assert long["head_mb"] * 1e6 / long["frames"] < 8 * 2 * 128 * 4
     lines = bench.table([short, long]).splitlines()
-    assert lines[2].startswith("| small | 4 h | 56250 | 28.8 |")
-    assert lines[3].startswith("| small | 16 h | 225000 |")
+    assert lines[2].startswith("| small | 8 h | 112500 | 57.6 |")
+    assert lines[3].startswith("| small | 32 h | 450000 |")

@@ -206,6 +206,7 @@ def open_groups(
             leads=recipe.leads,
             source=settings.source,
             window=recipe.samples_of(settings),
+            lead_set=settings.lead_set,
         )
         _check_windows(settings, recipe)
         if settings.windows is not None:

@@ -18,7 +18,7 @@ from fascicle.decode.beats import BeatPeaks, beat_peaks, find_beats, name_beats
 from fascicle.decode.calibration import apply_temperature
 from fascicle.decode.context import beat_features, join_kinds, write_kinds
 from fascicle.decode.delineation import delineate
-from fascicle.decode.rhythm import find_rhythms
+from fascicle.decode.rhythm import find_rhythms, leave_out_p
 from fascicle.decode.stitch import Window, cut, recut
 from fascicle.models.context import ContextHead
 from fascicle.models.network import Network
@@ -97,7 +97,7 @@ def outcome(
         beats = find_beats(arrays["beats"][0], arrays["beats"][1:], rate_hz)
     duration_s = prepared.signal.shape[1] / rate_hz
     rhythms, answers = _said(arrays, bundle, tasks, duration_s)
-    return Outcome(tuple(waves), beats, rhythms, answers)
+    return Outcome(leave_out_p(waves, rhythms), beats, rhythms, answers)
 
 
 def _said(
@@ -207,7 +207,7 @@ class Decoder:
         arrays = activated(logits, said, self.bundle)
         duration_s = self.prepared.signal.shape[1] / self.rate_hz
         rhythms, answers = _said(arrays, self.bundle, said, duration_s)
-        waves = tuple(wave for own in self.waves.values() for wave in own)
+        waves = leave_out_p((wave for own in self.waves.values() for wave in own), rhythms)
         return Outcome(waves, self._named_beats(), rhythms, answers)
 
     def _take_waves(self, window: Window, logits: Array) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fascicle.decode.rhythm import find_rhythms, likeliest_course
+from fascicle.decode.rhythm import find_rhythms, leave_out_p, likeliest_course
+from fascicle.record import Rhythm, Wave
 
 KINDS = ("sinus", "AF", "VT")
 FRAME_S = 0.256
@@ -96,3 +97,12 @@ def test_what_is_no_probability_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         find_rhythms(probabilities, 10.0, KINDS)
+
+
+def test_fibrillation_and_flutter_have_no_p_waves() -> None:
+    rhythms = [Rhythm(0, 2, "sinus"), Rhythm(2, 4, "AF"), Rhythm(6, 8, "flutter")]
+    waves = [Wave("II", kind, s, s + 0.05, s + 0.1) for kind in ("P", "QRS") for s in range(9)]
+    left = leave_out_p(waves, rhythms)
+    assert [wave.onset_s for wave in left if wave.kind == "P"] == [0, 1, 4, 5, 8]
+    assert [wave for wave in left if wave.kind == "QRS"] == waves[9:]
+    assert leave_out_p(waves, []) == tuple(waves)

@@ -51,7 +51,8 @@ class Group:
     a beat whose kind was drawn with equal chances among S, V and F. `chances` (entry,) sum to 1:
     how entries are drawn, alike where None. With `windows`, (place in entries, first sample),
     these windows alone are drawn, alike. Only `leads` are seen. Its rows have `window` samples,
-    where None as many as those of other groups. `lead_set` is its own share of windows with few leads.
+    where None as many as those of other groups. `lead_set` is its own share of windows with few
+    leads.
     """
 
     pack: Pack

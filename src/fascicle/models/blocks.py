@@ -44,21 +44,29 @@ class RecordNorm(nn.Module):
         if self.hats is not None:
             near, weights = self.hats(x.shape[-1])
             factor, offset = torch.einsum("wprc,wf->prcf", self.kept[near], weights)
-            normed: Tensor = x * factor + offset
-            return normed
+            return torch.addcmul(offset, x, factor)
         if self.windows:
-            self.taken.append(self._take(x))
+            return self._take(x)
         return functional.group_norm(x, self.groups, self.scale, self.shift, self.eps)
 
     def _take(self, x: Tensor) -> Tensor:
-        """Return factor and offset (window, 2, row, channel); rows are one record or its leads."""
-        channels = x.shape[1]
-        parts = x.reshape(self.windows, -1, self.groups, x.shape[2] * channels // self.groups)
-        variance, mean = torch.var_mean(parts, dim=3, correction=0)
-        deviation = torch.rsqrt(variance + self.eps).repeat_interleave(channels // self.groups, 2)
+        """Return x normalised, and keep factor and offset (window, 2, row, channel) of that.
+
+        Rows are one record or its leads.
+        """
+        rows, channels, frames = x.shape
+        normed, *found = torch.native_group_norm(
+            x, self.scale, self.shift, rows, channels, frames, self.groups, self.eps
+        )
+        mean, deviation = (
+            part.reshape(self.windows, -1, self.groups).repeat_interleave(
+                channels // self.groups, 2
+            )
+            for part in found
+        )
         factor = self.scale * deviation
-        offset = self.shift - mean.repeat_interleave(channels // self.groups, 2) * factor
-        return torch.stack([factor, offset], dim=1)
+        self.taken.append(torch.stack([factor, self.shift - mean * factor], dim=1))
+        return normed
 
 
 def conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv1d:

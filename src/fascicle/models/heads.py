@@ -76,8 +76,8 @@ class WavesHead(nn.Module):
     ) -> Tensor:
         """Return logits (batch, lead, class, sample); those of absent leads are 0."""
         batch, leads, samples = signal.shape
-        joint = _resize(self.joint(features.dense), features.dense_samples_per_frame, self.stride)
-        joint = joint.reshape(batch, leads, self.width, -1)[present]
+        joint = self.joint(features.dense).reshape(batch, leads, self.width, -1)[present]
+        joint = _resize(joint, features.dense_samples_per_frame, self.stride)
         own = self.own(signal[present].unsqueeze(1))
         logits = self.mix(torch.cat([joint[..., : own.shape[-1]], own], dim=1))
         logits = _resize(logits, self.stride, 1)[..., :samples]
@@ -271,8 +271,11 @@ def _resize(x: Tensor, samples_per_frame: int, wanted: int) -> Tensor:
     ratio, rest = divmod(samples_per_frame, wanted)
     if rest == 0 and ratio.bit_count() == 1:
         for _ in range(ratio.bit_length() - 1):
-            following = torch.cat([x[..., 1:], x[..., -1:]], dim=-1)
-            x = torch.stack([x, (x + following) / 2], dim=-1).flatten(-2)
+            finer = x.new_empty((*x.shape[:-1], 2 * x.shape[-1]))
+            finer[..., ::2] = x
+            finer[..., 1:-1:2] = torch.lerp(x[..., :-1], x[..., 1:], 0.5)
+            finer[..., -1] = x[..., -1]
+            x = finer
         return x
     frames = x.shape[-1]
     sample = wanted * torch.arange(-(-frames * samples_per_frame // wanted), device=x.device)

@@ -43,7 +43,8 @@ class RecordNorm(nn.Module):
         """Return x normalised by its own statistics, or by those taken for its time."""
         if self.hats is not None:
             near, weights = self.hats(x.shape[-1])
-            factor, offset = torch.einsum("wprc,wf->prcf", self.kept[near], weights)
+            kept = self.kept[near].flatten(1).t().contiguous()
+            factor, offset = (kept @ weights).view(2, *x.shape)
             return torch.addcmul(offset, x, factor)
         if self.windows:
             return self._take(x)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fascicle.models.blocks import RecordNorm, ResidualBlock, conv
-from fascicle.models.unet import STEM_STRIDE, Features
+from fascicle.models.unet import STEM_STRIDE, Features, some_leads
 
 
 class WavesHead(nn.Module):
@@ -76,7 +76,7 @@ class WavesHead(nn.Module):
     ) -> Tensor:
         """Return logits (batch, lead, class, sample); those of absent leads are 0."""
         batch, leads, samples = signal.shape
-        joint = self.joint(features.dense).reshape(batch, leads, self.width, -1)[present]
+        joint = self._joint(features.dense, present)
         joint = _resize(joint, features.dense_samples_per_frame, self.stride)
         own = self.own(signal[present].unsqueeze(1))
         logits = self.mix(torch.cat([joint[..., : own.shape[-1]], own], dim=1))
@@ -84,6 +84,15 @@ class WavesHead(nn.Module):
         everywhere = logits.new_zeros(batch, leads, logits.shape[1], samples)
         everywhere[present] = logits
         return everywhere
+
+    def _joint(self, dense: Tensor, present: Tensor) -> Tensor:
+        """Return the joint map (lead of a row, width, frame) of the leads that are there."""
+        there = some_leads(present)
+        rows = there.repeat_interleave(self.width)
+        bias = None if self.joint.bias is None else self.joint.bias[rows]
+        joint = functional.conv1d(dense, self.joint.weight[rows], bias)
+        seen: Tensor = joint.reshape(len(dense), -1, self.width, dense.shape[-1])
+        return seen[present[:, there]]
 
 
 class BeatsHead(nn.Module):

@@ -101,7 +101,7 @@ class UNet(nn.Module):
         present: Bool[Tensor, "batch lead"],
     ) -> Features:
         """Return features of a signal (batch, lead, sample) in mV; absent leads are ignored."""
-        x = self.stem(with_masks(signal, present, self.samples_per_frame))
+        x = self._enter(signal, present)
         skips = []
         for level, (block, narrow) in enumerate(zip(self.encoder, (*self.skip, None), strict=True)):
             x = block(halve(x) if level else x)
@@ -116,6 +116,20 @@ class UNet(nn.Module):
             levels.append(x if self.training else None)
         coarser = tuple(level for level in levels[-2::-1] if level is not None)
         return Features(deepest, self.samples_per_frame, x, self.dense_samples_per_frame, coarser)
+
+    def _enter(self, signal: Tensor, present: Tensor) -> Tensor:
+        """Return the first map. Leads that no row has are zeros, and left out of the work."""
+        there = some_leads(present)
+        stacked = with_masks(signal[:, there], present[:, there], self.samples_per_frame)
+        weight = self.stem.weight[:, there.repeat(2)]
+        (stride,), (kernel,) = self.stem.stride, self.stem.kernel_size
+        return functional.conv1d(stacked, weight, self.stem.bias, stride, kernel // 2)
+
+
+def some_leads(present: Tensor) -> Tensor:
+    """Return which leads (lead,) some row has; all, where no row has any."""
+    there = present.any(0)
+    return there if bool(there.any()) else ~there
 
 
 def with_masks(signal: Tensor, present: Tensor, multiple: int) -> Tensor:

@@ -268,10 +268,7 @@ def test_changes_that_fit_nowhere_are_refused(path: Path, change: str, said: str
         (["tasks.beats.deep_supervision=1.0"], "deep_supervision: only of waves"),
         (["tasks.beats.stride=1"], "stride: only of waves"),
         (["groups.0.window_s=0.001"], "groups.0.window_s holds no sample"),
-        (
-            ["groups.0.lead_set=0.95", "augmentation.lead_drop=0.1"],
-            "groups.0: lead_set, lead_drop and lead_group must not exceed 1",
-        ),
+        (['leads=["II", "V1"]', 'groups.0.leads=["V1", "V5"]'], "leads: the net has no V5"),
         (["tasks.waves.stride=3"], "tasks.waves.stride"),
         (["tasks.waves.deep_supervision=1.0"], "on a U-Net of several levels"),
         (["tasks.waves.deep_supervision=-1.0"], "tasks.waves.deep_supervision"),

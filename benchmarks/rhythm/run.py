@@ -55,9 +55,7 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, default=DEVELOPMENT)
     parser.add_argument("--work", type=Path, default=Path("runs/rhythm"))
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument(
-        "--quick", action="store_true", help="4 records a set, nothing written"
-    )
+    parser.add_argument("--quick", action="store_true", help="4 records a set, nothing written")
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     model = load(asked.bundle, asked.threads)

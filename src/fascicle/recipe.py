@@ -250,8 +250,8 @@ class GroupRecipe(Section):
     Without `folds`, all teach that do not validate; `records` keeps those of these names, `codes`
     those with one of these codes among their labels. `window_s` is the length of the group's own
     windows, where it is another than the recipe's: diagnoses are learnt better from many short
-    cuts, beats and waves from what is around them. `lead_set` takes the place of the augmentation's
-    share of windows with few leads. `sampler` says how records are drawn: alike;
+    cuts, beats and waves from what is around them. Of its records the net sees `leads`
+    alone, where they are said. `sampler` says how records are drawn: alike;
     inverse to the frequency of their positive classes; each part of the set alike (CinC's sources);
     or rare classes first, up to `fill_up` records of each class.
     With `task_per_record` each of the `records` is a task of its own (patients as tasks): the
@@ -264,7 +264,7 @@ class GroupRecipe(Section):
     folds: tuple[int, ...] | None = None
     validate_folds: tuple[int, ...] = ()
     window_s: PositiveFloat | None = None
-    lead_set: Share | None = None
+    leads: Annotated[tuple[Lead, ...], Field(min_length=1)] | None = None
     records: tuple[str, ...] | None = None
     codes: tuple[str, ...] | None = None
     rare_beats: Share = 0.0
@@ -454,10 +454,9 @@ def _check_whole(recipe: Recipe, where: str) -> None:
                 raise BadRecipe(f"{where}: groups.{place}: windows around beats have no window_s")
             if recipe.samples_of(group) < 1:
                 raise BadRecipe(f"{where}: groups.{place}.window_s holds no sample")
-        try:
-            recipe.augmentation.with_lead_set(group.lead_set)
-        except BadRequest as error:
-            raise BadRecipe(f"{where}: groups.{place}: {error}") from None
+        strange = [lead for lead in group.leads or () if lead not in recipe.leads]
+        if strange:
+            raise BadRecipe(f"{where}: groups.{place}.leads: the net has no {', '.join(strange)}")
         strangers = set(group.tasks) - set(recipe.tasks)
         if strangers:
             raise BadRecipe(

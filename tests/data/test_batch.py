@@ -289,17 +289,6 @@ def test_marks_stretch_with_the_signal_where_every_task_allows_it(
         assert torch.equal(made.signal, plain.signal) != moves
 
 
-def test_a_group_can_have_its_own_share_of_windows_with_few_leads(groups: list[Group]) -> None:
-    settings = Augmentation(lead_set=1.0, lead_drop=0.0)
-    whole = replace(groups[0], rows=8, lead_set=0.0)
-    leads = [
-        make_batch(draw_rows([drawn], 800, (3,)), 800, AIMS, settings).present.sum(1).tolist()
-        for drawn in (whole, replace(whole, lead_set=1.0), replace(whole, lead_set=None))
-    ]
-    assert leads[0] == [len(row.entry.leads) for row in draw_rows([whole], 800, (3,))]
-    assert leads[1] == leads[2] != leads[0]
-
-
 def test_groups_can_have_windows_of_their_own_length(groups: list[Group]) -> None:
     short = replace(groups[1], window=400)
     rows = draw_rows([groups[0], short], 800, (1,))

@@ -6,7 +6,7 @@ Signals are (lead, sample) float32 in mV at the net's rate; `present` is (lead,)
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -99,10 +99,6 @@ class Augmentation:
                 raise BadRequest(f"{name} must be a share from 0 to 1, not {getattr(self, name)}")
         if self.lead_set + self.lead_drop + self.lead_group > 1:
             raise BadRequest("lead_set, lead_drop and lead_group must not exceed 1 together")
-
-    def with_lead_set(self, share: float | None) -> Augmentation:
-        """Return these settings with another `lead_set`, where a group has its own."""
-        return self if share is None else replace(self, lead_set=share)
 
 
 def augment_signal(

@@ -51,8 +51,7 @@ class Group:
     a beat whose kind was drawn with equal chances among S, V and F. `chances` (entry,) sum to 1:
     how entries are drawn, alike where None. With `windows`, (place in entries, first sample),
     these windows alone are drawn, alike. Only `leads` are seen. Its rows have `window` samples,
-    where None as many as those of other groups. `lead_set` is its own share of windows with few
-    leads.
+    where None as many as those of other groups.
     """
 
     pack: Pack
@@ -65,7 +64,6 @@ class Group:
     leads: tuple[str, ...] = LEADS
     source: str = ""
     window: int | None = None
-    lead_set: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +182,6 @@ def _make_row(
     entry, rate_hz = row.entry, row.group.pack.preprocessing.rate_hz
     tasks = [task for task in row.group.tasks if task in aims]
     rng = None if augmentation is None else np.random.default_rng(row.seed)
-    if augmentation:
-        augmentation = augmentation.with_lead_set(row.group.lead_set)
     length = window
     if augmentation and rng and all(aims[task].stretches for task in tasks):
         length = draw_stretch(window, augmentation, rng)

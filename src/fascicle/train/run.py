@@ -203,10 +203,9 @@ def open_groups(
             settings.tasks,
             settings.rows,
             settings.rare_beats,
-            leads=recipe.leads,
+            leads=settings.leads or recipe.leads,
             source=settings.source,
             window=recipe.samples_of(settings),
-            lead_set=settings.lead_set,
         )
         _check_windows(settings, recipe)
         if settings.windows is not None:

@@ -228,6 +228,15 @@ def test_only_named_classes_and_records_are_taken(
         find_vocabularies(choose({"classes": ["XYZ"]}), groups)
 
 
+def test_a_group_is_seen_in_its_own_leads(packs: Path) -> None:
+    whole, _ = open_groups(choose(), packs, packs)
+    some, _ = open_groups(choose(group={"leads": ["II", "V1"]}), packs, packs)
+    assert whole[0].leads == LEADS
+    assert some[0].leads == ("II", "V1")
+    assert some[0].entries == whole[0].entries
+
+
+
 @pytest.mark.parametrize(
     ("task", "tables", "said"),
     [

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from fascicle.models.blocks import conv
 from fascicle.models.intervals import P, r_peaks
-from fascicle.models.unet import Features
+from fascicle.models.unet import Features, some_leads
 
 AROUND = 8
 """Beats to each side that a beat is seen with."""
@@ -160,7 +160,8 @@ def _p_waves(
     The time is in tenths of a second from the middle of where P waves are looked for.
     """
     share = present.to(waves.dtype) / present.sum(1, keepdim=True).clamp(min=1)
-    p = torch.einsum("bls,bl->bs", waves.softmax(2)[:, :, P], share)
+    there = some_leads(present)
+    p = torch.einsum("bls,bl->bs", waves[:, there].softmax(2)[:, :, P], share[:, there])
     far, near = round(P_FAR_S * rate_hz), round(P_NEAR_S * rate_hz)
     steps = torch.arange(-far, -near + 1, device=p.device)
     samples = peaks.unsqueeze(-1) + steps

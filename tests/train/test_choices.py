@@ -236,7 +236,6 @@ def test_a_group_is_seen_in_its_own_leads(packs: Path) -> None:
     assert some[0].entries == whole[0].entries
 
 
-
 @pytest.mark.parametrize(
     ("task", "tables", "said"),
     [

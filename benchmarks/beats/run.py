@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from fascicle.bundle import read_bundle
+from fascicle.bundle import CONTEXT, Bundle, read_bundle
 from fascicle.data.sources import SOURCES, Item
 from fascicle.decode.beats import find_beats
 from fascicle.decode.context import beat_features, join_kinds
@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="4 records, nothing written")
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
-    bundle = read_bundle(BUNDLE)
+    bundle = net_alone(read_bundle(BUNDLE))
     learnt, held = (items_of("mitdb", asked.data, [fold]) for fold in (1, 2))
     seeds, lesson = SEEDS, Lesson()
     if asked.quick:
@@ -122,6 +122,12 @@ def main() -> None:
         print(table(results))
         return
     measuring.write(HERE, results, table(results))
+
+
+def net_alone(bundle: Bundle) -> Bundle:
+    """Return the bundle without the second stage that it ships with."""
+    own = {name: w for name, w in bundle.weights.items() if not name.startswith(CONTEXT)}
+    return replace(bundle, weights=own)
 
 
 def kept_head(examples: Sequence[Example], seed: int, lesson: Lesson, work: Path) -> ContextHead:

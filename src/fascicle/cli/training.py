@@ -220,6 +220,13 @@ def _print_scores(result: Mapping[str, Any], headlines: Sequence[str]) -> None:
         console.print("This bundle was trained on records of this split: not a test.")
 
 
+def _taught(part: Mapping[str, Any]) -> str:
+    """Return what a part of a card says of the records that taught."""
+    folds = "all" if part["folds"] is None else " ".join(map(str, part["folds"]))
+    tasks = ", ".join(part["tasks"])
+    return f"trained on {part['source']}, folds {folds}: {part['records']} ({tasks})"
+
+
 def info_command(bundle: Path | None, as_json: bool) -> None:
     """Print a bundle's card, as tables or as JSON."""
     from fascicle.bundle import default_bundle, read_bundle
@@ -259,10 +266,8 @@ def info_command(bundle: Path | None, as_json: bool) -> None:
         }
         for system, codes in by_system.items():
             console.print(f"{name}, {system} ({len(codes)}): {' '.join(codes)}", soft_wrap=True)
-    for part in found.card.get("trained_on", []):
-        folds = "all" if part["folds"] is None else " ".join(map(str, part["folds"]))
-        tasks = ", ".join(part["tasks"])
-        console.print(f"trained on {part['source']}, folds {folds}: {part['records']} ({tasks})")
+    for line in dict.fromkeys(map(_taught, found.card.get("trained_on", []))):
+        console.print(line, soft_wrap=True)
     for entry in found.card.get("added", []):
         expected = entry["expected"]
         console.print(

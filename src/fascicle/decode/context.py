@@ -244,7 +244,8 @@ def join_kinds(shape: Floats, context: Floats) -> Floats:
 
     Whether a beat began in the atria (N or S), in the ventricles, in both or cannot be told is the
     geometric mean of the two; whether an atrial beat is early, N or S, the second stage tells
-    alone: a window of one beat does not show it.
+    alone: a window of one beat does not show it. But the first beat of a record has no interval
+    before it, and its P wave may be cut off: the net tells it alone.
     """
     if shape.shape != context.shape or shape.ndim != 2 or len(shape) != len(BEAT_KINDS):
         raise ValueError(f"kinds must be (5, beat) twice, not {shape.shape} and {context.shape}")
@@ -254,6 +255,7 @@ def join_kinds(shape: Floats, context: Floats) -> Floats:
     both = np.sqrt((shape[atrial].sum(axis=0) + tiny) * (context[atrial].sum(axis=0) + tiny))
     joined[atrial] = both * (context[atrial] + tiny) / (context[atrial] + tiny).sum(axis=0)
     total: Floats = (joined / joined.sum(axis=0)).astype(np.float32)
+    total[:, :1] = shape[:, :1]
     return total
 
 

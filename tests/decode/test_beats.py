@@ -43,9 +43,9 @@ def test_known_beats_come_back(bpm: int) -> None:
 
 
 def test_below_threshold_is_no_beat() -> None:
-    detection = bumps([1.0], 500, height=0.45)
+    detection = bumps([1.0], 500, height=0.35)
     assert find_beats(detection, flat(500), RATE_HZ) == ()
-    assert len(find_beats(detection, flat(500), RATE_HZ, threshold=0.4)) == 1
+    assert len(find_beats(detection, flat(500), RATE_HZ, threshold=0.3)) == 1
 
 
 def test_the_higher_of_two_close_peaks_stays() -> None:

@@ -228,7 +228,7 @@ def test_only_named_classes_and_records_are_taken(
         find_vocabularies(choose({"classes": ["XYZ"]}), groups)
 
 
-def test_a_group_is_seen_in_its_own_leads(packs: Path) -> None:
+def test_a_group_is_seen_in_its_own_leads(choose: Callable[..., Recipe], packs: Path) -> None:
     whole, _ = open_groups(choose(), packs, packs)
     some, _ = open_groups(choose(group={"leads": ["II", "V1"]}), packs, packs)
     assert whole[0].leads == LEADS

@@ -67,3 +67,18 @@ def test_four_batches_teach_what_one_of_four_times_the_rows_does(
         assert torch.allclose(parts[key], whole[key], rtol=1e-2, atol=1e-9), key
     later, _ = run("later", 1, accumulate=[[1, 4]])
     assert later[0] != pytest.approx(one[0], rel=1e-3)  # one batch alone at first
+
+
+def test_without_kernels_for_bf16_nets_are_trained_in_fp32(
+    make_recipe: MakeRecipe, packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(name: str, precision: str) -> str:
+        recipe = make_recipe(GROUPS, steps=2, warmup_steps=1, precision=precision)
+        train_recipe(recipe, packs, packs, tmp_path / name, device="cpu")
+        return (tmp_path / name / "log.jsonl").read_text()
+
+    expected = run("fp32", "fp32")
+    monkeypatch.setattr("fascicle.train.loop.has_bf16", lambda _: True)
+    assert run("bf16", "bf16") != expected
+    monkeypatch.setattr("fascicle.train.loop.has_bf16", lambda _: False)
+    assert run("fallback", "bf16") == expected

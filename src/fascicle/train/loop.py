@@ -27,7 +27,7 @@ from fascicle.tasks import Task
 from fascicle.train.checkpoint import load_tensors, restore, save_tensors, training_state
 from fascicle.train.journal import journal
 from fascicle.train.optimiser import batches_of, learning_rate, make_optimiser
-from fascicle.train.parallel import Place, add_up, add_up_gradients
+from fascicle.train.parallel import Place, add_up, add_up_gradients, has_bf16
 from fascicle.train.weighting import raised
 
 Monitor = Callable[[nn.Module], dict[str, float]]
@@ -293,7 +293,7 @@ def _losses(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the loss of one batch, and the part of each task in it."""
     device = plan.place.device
-    bf16 = plan.recipe.training.precision == "bf16"
+    bf16 = plan.recipe.training.precision == "bf16" and has_bf16(device)
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         logits = network(batch.signal, batch.present, batch.valid, batch.covariates, batch.rows)
     losses = {}

@@ -54,6 +54,18 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device("cuda", index)
 
 
+def has_bf16(device: torch.device) -> bool:
+    """Return whether convolutions in bf16 are no slower than in fp32 on this device.
+
+    A processor without AVX-512 (or its like) has no kernels for them, and takes thirty times as long.
+    """
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return bool(
+        torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    )
+
+
 @contextmanager
 def joined(device: torch.device) -> Iterator[Place]:
     """Join the group that torchrun describes, if any, and leave it at the end."""

@@ -267,6 +267,8 @@ def test_changes_that_fit_nowhere_are_refused(path: Path, change: str, said: str
         ),
         (["tasks.beats.deep_supervision=1.0"], "deep_supervision: only of waves"),
         (["tasks.beats.stride=1"], "stride: only of waves"),
+        (["tasks.beats.width=8"], "width: only of waves"),
+        (["tasks.waves.width=12"], "tasks.waves.width"),
         (["groups.0.window_s=0.001"], "groups.0.window_s holds no sample"),
         (['leads=["II", "V1"]', 'groups.0.leads=["V1", "V5"]'], "leads: the net has no V5"),
         (["tasks.waves.stride=3"], "tasks.waves.stride"),

@@ -73,11 +73,13 @@ class Size:
 SIZES: Mapping[str, Size] = MappingProxyType(
     {
         "small": Size(
-            750,
-            100,
+            450,
+            60,
             (
+                "preprocessing.rate_hz=125.0",
                 "backbone.filters=[16, 24, 32, 48, 64, 96]",
                 "backbone.decoder=[16, 16, 24, 32, 48]",
+                "tasks.waves.width=8",
                 "groups.0.rows=12",
                 "groups.1.rows=4",
                 "groups.2.rows=4",

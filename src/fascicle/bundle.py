@@ -228,7 +228,8 @@ def _head_options(recipe: Recipe, task: str, head: str) -> dict[str, Any]:
         return {**options, "rate_hz": recipe.preprocessing.rate_hz}
     if (settings.kind or task) != "waves":
         return {}
-    return {"deep": settings.deep_supervision > 0, "stride": settings.stride}
+    deep = settings.deep_supervision > 0
+    return {"deep": deep, "stride": settings.stride, "width": settings.width}
 
 
 def save_bundle(bundle: Bundle, path: Path, *, half: bool = False) -> Bundle:

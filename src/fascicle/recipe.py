@@ -178,8 +178,9 @@ class TaskRecipe(Section):
     the options of that head; `reweigh` raises the weights of the classes that are weak on the
     validation records; `rewrite` teaches rhythm labels as `labels.rewriting` makes them.
     `deep_supervision` is what the loss of waves at the decoder's coarser levels counts, `stride`
-    how many samples a frame of their marks has. With `prior` a "pooled", "challenge" or "logistic"
-    head begins at its classes' shares of the training records.
+    how many samples a frame of their marks has, `width` how many channels the map of a lead.
+    With `prior` a "pooled", "challenge" or "logistic" head begins at its classes' shares of the
+    training records.
     """
 
     kind: str | None = None
@@ -196,6 +197,7 @@ class TaskRecipe(Section):
     rewrite: bool = False
     deep_supervision: Annotated[float, Field(ge=0)] = 0.0
     stride: Literal[1, 2] = 2
+    width: Channels = 16
     perceiver: PerceiverRecipe | None = None
 
     @property
@@ -495,8 +497,10 @@ def _check_task(recipe: Recipe, name: str, task: TaskRecipe, where: str) -> None
     levels = len(backbone.decoder) if isinstance(backbone, UNetRecipe) else 0
     if task.deep_supervision and (kind != "waves" or levels < 2):
         raise BadRecipe(f"{here}.deep_supervision: only of waves, on a U-Net of several levels")
-    if task.stride != 2 and kind != "waves":
-        raise BadRecipe(f"{here}.stride: only of waves")
+    for option in ("stride", "width"):
+        usual = TaskRecipe.model_fields[option].default
+        if kind != "waves" and getattr(task, option) != usual:
+            raise BadRecipe(f"{here}.{option}: only of waves")
     if task.rewrite and (task.reweigh or task.loss == "challenge"):
         raise BadRecipe(f"{here}.rewrite: not with reweigh or the challenge loss")
 

@@ -64,7 +64,7 @@ def tell_by_context(
     beats = made["beats"]
     times = np.array([beat.time_s for beat in find_beats(beats[0], beats[1:], rate_hz)])
     if times.size:
-        p_wave = made["waves"][prepared.present, 1]
+        p_wave = [made["waves"][row, 1] for row in np.flatnonzero(prepared.present)]
         told = _told(second, prepared, p_wave, times, rate_hz)
         write_kinds(beats[1:], told, times, rate_hz)
 
@@ -73,12 +73,13 @@ def tell_by_context(
 def _told(
     second: ContextHead,
     prepared: Prepared,
-    p_wave: Array,
+    p_wave: Sequence[Array],
     times: NDArray[np.float64],
     rate_hz: float,
 ) -> Array:
     """Return the second stage's kinds (kind, beat)."""
-    features = beat_features(prepared.signal[prepared.present], times, p_wave, rate_hz)
+    signal = [prepared.signal[row] for row in np.flatnonzero(prepared.present)]  # no copies
+    features = beat_features(signal, times, p_wave, rate_hz)
     told: Array = second(torch.from_numpy(features)[None])[0].softmax(-1).numpy().T
     return told
 
@@ -252,7 +253,7 @@ class Decoder:
         columns = zip(*self.beats, strict=True)
         found = BeatPeaks(*(np.concatenate(column, axis=-1) for column in columns))
         if self.second is not None and found.time_s.size:
-            p_wave = np.broadcast_to(self.p_wave, (len(self.waves), self.p_wave.size))
+            p_wave = [self.p_wave] * len(self.waves)
             told = _told(self.second, self.prepared, p_wave, found.time_s, self.rate_hz)
             found = found._replace(kinds=join_kinds(found.kinds.astype(np.float32), told))
         return name_beats(found)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fascicle.decode import context
 from fascicle.decode.context import (
     CLOCK_S,
     FEATURES,
@@ -70,6 +73,37 @@ def test_gain_and_order_of_leads_change_nothing_and_rate_little(found: Found) ->
         np.repeat(signal, 2, axis=1), times, np.repeat(p_wave, 2, axis=1), 2 * RATE_HZ
     )
     assert np.median(np.abs(finer - features)) < 0.05
+
+
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_beats_in_blocks_have_the_features_of_all_at_once(
+    found: Found, blocks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signal, times, _, p_wave = found
+    signal, p_wave = np.tile(signal, (1, 12)), np.tile(p_wave, (1, 12))
+    times = np.concatenate([times + 40.0 * place for place in range(12)])
+    assert times.size > 6 * context.BLOCK
+    expected = beat_features(signal, times, p_wave, RATE_HZ)
+    monkeypatch.setattr(context, "AT_ONCE", blocks * context.BLOCK)
+    made = beat_features(list(signal), times, list(p_wave), RATE_HZ)
+    apart = np.abs(made - expected)
+    for name in ("very_common", "common"):  # rounding may move one beat over the limit
+        assert apart[:, FEATURES.index(name)].max() < 0.01
+        apart[:, FEATURES.index(name)] = 0
+    assert apart.max() < 1e-5
+
+
+def test_no_memory_of_the_size_of_the_signal_is_taken() -> None:
+    rng = np.random.default_rng(0)
+    signal = rng.standard_normal((2, 2_000_000), dtype=np.float32)
+    times = np.arange(100) * 70.0 + 5.0
+    beat_features(signal, times, signal, RATE_HZ)
+    tracemalloc.start()
+    try:
+        beat_features(signal, times, signal, RATE_HZ)
+        assert tracemalloc.get_traced_memory()[1] < signal.nbytes / 8
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("beats", [0, 1, 2, 5])

@@ -7,7 +7,7 @@ IEEE Trans Biomed Eng 51(7), 2004). Leads are pooled: any number of them gives t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fascicle.record import BEAT_KINDS
 
 Floats = NDArray[np.float32]
+Leads = Floats | Sequence[Floats]
 Matrix = NDArray[np.float64]
 
 STEP_S = 0.008
@@ -32,6 +33,8 @@ AROUND = 12
 """Beats to each side that tell the usual interval."""
 BLOCK = 64
 """Beats that share one typical beat of their neighbourhood."""
+AT_ONCE = 8 * BLOCK
+"""Beats that are worked on at once: so little memory fits into a processor's cache."""
 SHORTEST_S, LONGEST_S = 0.15, 4.0
 SPREAD_S = 0.06
 LIMIT = 4.0
@@ -51,7 +54,7 @@ FEATURES = (*_INTERVALS, *_SHAPES, *_FORM, *_SHARES, *_P)
 
 
 def beat_features(
-    signal: Floats, times: NDArray[np.float64], p_wave: Floats, rate_hz: float
+    signal: Leads, times: NDArray[np.float64], p_wave: Leads, rate_hz: float
 ) -> Floats:
     """Return (beat, feature), each within -4 and 4, in the order of `FEATURES`.
 
@@ -71,8 +74,9 @@ def beat_features(
     ValueError
         If there is no lead, shapes do not match, or the beats do not ascend.
     """
-    if signal.ndim != 2 or not signal.size or p_wave.shape != signal.shape:
-        raise ValueError(f"signal {signal.shape} and P waves {p_wave.shape} must be (lead, sample)")
+    shapes, p_shapes = ([row.shape for row in leads] for leads in (signal, p_wave))
+    if not shapes or shapes != p_shapes or {len(s) for s in shapes} != {1} or not shapes[0][0]:
+        raise ValueError(f"signal {shapes} and P waves {p_shapes} must be (lead, sample)")
     if times.ndim != 1 or (np.diff(times) <= 0).any():
         raise ValueError("beats must be (beat,) and ascend")
     if not times.size:
@@ -80,12 +84,13 @@ def beat_features(
     intervals = np.clip(np.diff(times), SHORTEST_S, LONGEST_S)
     usual = float(np.median(intervals)) if intervals.size else 1.0
     pre, post = np.r_[usual, intervals], np.r_[intervals, usual]
-    windows = _scaled(cut_beats(signal, times, rate_hz))
+    windows = cut_beats(signal, times, rate_hz)
+    _scale(windows)
     columns = np.concatenate(
         [
             _interval_features(pre, post),
             _shape_features(windows, pre),
-            _p_features(p_wave.max(axis=0), times, rate_hz),
+            _p_features(p_wave, times, rate_hz),
         ],
         axis=1,
     )
@@ -93,21 +98,32 @@ def beat_features(
     return features
 
 
-def cut_beats(signal: Floats, times: NDArray[np.float64], rate_hz: float) -> Floats:
+def _stretches(beats: int) -> list[slice]:
+    """Return which beats are worked on at once."""
+    return [slice(first, min(first + AT_ONCE, beats)) for first in range(0, beats, AT_ONCE)]
+
+
+def cut_beats(signal: Leads, times: NDArray[np.float64], rate_hz: float) -> Floats:
     """Return the window of each beat, (beat, lead, sample) at 125 Hz; edges are repeated."""
-    ends = np.pad(signal, ((0, 0), (1, 1)), mode="edge")
-    smooth = (ends[:, :-2] + 2 * ends[:, 1:-1] + ends[:, 2:]) / 4
-    place = np.rint((times[:, None] + CLOCK_S) * rate_hz).astype(np.intp)
-    windows = smooth[:, np.clip(place, 0, signal.shape[1] - 1)]
-    return np.asarray(windows.transpose(1, 0, 2), dtype=np.float32)
+    windows = np.empty((times.size, len(signal), CLOCK_S.size), dtype=np.float32)
+    last = len(signal[0]) - 1
+    for some in _stretches(times.size):
+        place = np.rint((times[some, None] + CLOCK_S) * rate_hz).astype(np.intp).clip(0, last)
+        before, after = np.maximum(place - 1, 0), np.minimum(place + 1, last)
+        for lead, row in enumerate(signal):  # smoothed where it is looked at, and not as a whole
+            windows[some, lead] = (row[before] + 2 * row[place] + row[after]) / 4
+    return windows
 
 
-def _scaled(windows: Floats) -> Floats:
-    """Return windows from their own level, in units of each lead's usual QRS."""
+def _scale(windows: Floats) -> None:
+    """Put windows at their own level, in units of each lead's usual QRS, in place."""
     level = PARTS["wide_qrs"] | PARTS["p"]
-    centred = windows - np.median(windows[..., level], axis=-1, keepdims=True)
-    usual = np.median(np.ptp(centred[..., PARTS["qrs"]], axis=-1), axis=0) + 0.05
-    return np.asarray(centred / usual[:, None], dtype=np.float32)
+    sizes = []
+    for some in _stretches(len(windows)):
+        windows[some] -= np.median(windows[some][..., level], axis=-1, keepdims=True)
+        sizes.append(np.ptp(windows[some][..., PARTS["qrs"]], axis=-1))
+    usual = np.median(np.concatenate(sizes), axis=0) + 0.05
+    windows /= usual[:, None]
 
 
 def _interval_features(pre: Matrix, post: Matrix) -> Matrix:
@@ -143,30 +159,49 @@ def _running(values: Matrix, share: float) -> Matrix:
 
 def _shape_features(windows: Floats, pre: Matrix) -> Matrix:
     """Return how alike each beat is to the typical ones, to its neighbours, and how common."""
+    stretches = _stretches(len(windows))
     late = pre >= np.quantile(pre, 0.6)  # a premature beat is never typical
-    typical = np.median(windows[late], axis=0)
-    like = _alike(windows, typical, "qrs").mean(axis=1)
+    typical = _typical(windows, late)
+    like = np.concatenate([_likeness(windows[some], typical, "qrs") for some in stretches])
     plain = late & (like >= np.median(like[late]) - 0.05)
-    typical = np.median(windows[plain], axis=0)
-    near = _typical_nearby(windows, pre, typical)
-    columns = [*_beside(windows, typical[None]), *_beside(windows, near), *_form(windows, plain)]
-    for step in (1, -1):
-        neighbour = np.roll(windows, step, axis=0)
-        columns += [_alike(windows, neighbour, p).mean(axis=1) for p in ("wide_qrs", "p")]
-    return np.stack([*columns, *_shares(windows)], axis=1).astype(np.float64)
+    typical = _typical(windows, plain)
+    like = np.concatenate([_likeness(windows[some], typical, "qrs") for some in stretches])
+    chosen = _some_forms(windows)
+    beside, forms, rest = [], [], []
+    for some in stretches:
+        near = _typical_nearby(windows, pre, like, some)
+        own = windows[some]
+        beside.append(np.stack([*_beside(own, typical[None]), *_beside(own, near)], axis=1))
+        forms.append(_form(own))
+        rest.append(np.stack([*_beside_neighbours(windows, some), *_shares(own, chosen)], axis=1))
+    form = _relative(np.concatenate(forms), plain)
+    return np.concatenate([np.concatenate(beside), form, np.concatenate(rest)], axis=1)
 
 
-def _typical_nearby(windows: Floats, pre: Matrix, typical: Floats) -> Floats:
-    """Return the typical beat of each beat's neighbourhood, (beat, lead, sample)."""
-    found = np.empty_like(windows)
-    for first in range(0, len(windows), BLOCK):
+def _typical(windows: Floats, chosen: NDArray[np.bool_]) -> Floats:
+    """Return the median (lead, sample) of the chosen beats, lead by lead in little memory."""
+    return np.stack([np.median(lead[chosen], axis=0) for lead in windows.swapaxes(0, 1)])
+
+
+def _typical_nearby(windows: Floats, pre: Matrix, like: Floats, some: slice) -> Floats:
+    """Return the typical beat of the neighbourhood of some beats, (beat, lead, sample)."""
+    found = np.empty_like(windows[some])
+    for first in range(some.start, some.stop, BLOCK):
         around = slice(max(first - BLOCK, 0), first + 2 * BLOCK)
-        some, intervals = windows[around], pre[around]
-        late = intervals >= np.median(intervals)
-        like = _alike(some, typical, "qrs").mean(axis=1)
-        kept = late & (like >= np.quantile(like[late], 0.3))
-        found[first : first + BLOCK] = np.median(some[kept], axis=0)
+        late = pre[around] >= np.median(pre[around])
+        kept = late & (like[around] >= np.quantile(like[around][late], 0.3))
+        place = first - some.start
+        found[place : place + BLOCK] = np.median(windows[around][kept], axis=0)
     return found
+
+
+def _beside_neighbours(windows: Floats, some: slice) -> list[Floats]:
+    """Return how alike some beats are to the one before and the one after."""
+    columns = []
+    for step in (-1, 1):  # the first beat's is the last, and the other way round
+        neighbour = windows[np.arange(some.start + step, some.stop + step) % len(windows)]
+        columns += [_likeness(windows[some], neighbour, part) for part in ("wide_qrs", "p")]
+    return columns
 
 
 def _beside(windows: Floats, typical: Floats) -> list[Floats]:
@@ -192,12 +227,17 @@ def _alike(windows: Floats, others: Floats, part: str) -> Floats:
     return found
 
 
+def _likeness(windows: Floats, others: Floats, part: str) -> Floats:
+    """Return the correlation of one part per beat, the mean over the leads."""
+    return np.asarray(_alike(windows, others, part).mean(axis=1))
+
+
 def _power(windows: Floats, inside: NDArray[np.bool_]) -> Floats:
     """Return the standard deviation of a part."""
     return np.asarray(windows[..., inside].std(axis=-1) + 1e-4, dtype=np.float32)
 
 
-def _form(windows: Floats, plain: NDArray[np.bool_]) -> list[Floats]:
+def _form(windows: Floats) -> Matrix:
     """Return how wide a QRS is, by the spread of its slopes in time, and where its centre is."""
     inside = PARTS["wide_qrs"]
     slope = np.abs(np.diff(windows[..., inside], axis=-1)).sum(axis=1) + 1e-9
@@ -205,28 +245,48 @@ def _form(windows: Floats, plain: NDArray[np.bool_]) -> list[Floats]:
     clock = CLOCK_S[inside][1:]
     centre = (slope * clock).sum(axis=1)
     width = np.sqrt((slope * np.square(clock - centre[:, None])).sum(axis=1)) + 1e-4
+    return np.stack([width, centre], axis=1)
+
+
+def _relative(form: Matrix, plain: NDArray[np.bool_]) -> Floats:
+    """Return widths, also beside those of plain beats, and centres beside the usual one."""
+    width, centre = form.T
     relative = np.log(width / np.median(width[plain]))
     found = (30 * (width - 0.04), relative, 30 * (centre - np.median(centre)))
-    return [column.astype(np.float32) for column in found]
+    return np.stack([column.astype(np.float32) for column in found], axis=1)
 
 
-def _shares(windows: Floats, most: int = 300) -> list[Floats]:
-    """Return which share of the record's beats (some, evenly taken) have much the same QRS."""
+def _normal_forms(windows: Floats) -> Floats:
+    """Return each QRS around its mean, with power 1."""
     part = windows[..., PARTS["wide_qrs"]]
     part = part - part.mean(axis=-1, keepdims=True)
-    part = part / np.sqrt((part**2).sum(axis=-1, keepdims=True) + 1e-6)
-    chosen = part[np.linspace(0, len(part) - 1, min(most, len(part))).astype(int)]
-    like = np.einsum("bls,cls->bc", part, chosen) / part.shape[1]
+    return np.asarray(part / np.sqrt((part**2).sum(axis=-1, keepdims=True) + 1e-6))
+
+
+def _some_forms(windows: Floats, most: int = 300) -> Floats:
+    """Return the QRS of some of the record's beats, evenly taken."""
+    places = np.linspace(0, len(windows) - 1, min(most, len(windows))).astype(int)
+    return _normal_forms(windows[places])
+
+
+def _shares(windows: Floats, chosen: Floats) -> list[Matrix]:
+    """Return which share of the chosen beats has much the same QRS as each of these."""
+    part = _normal_forms(windows)
+    like = part.reshape(len(part), -1) @ chosen.reshape(len(chosen), -1).T / part.shape[1]
     return [(like > limit).mean(axis=1) for limit in (0.9, 0.7)]
 
 
-def _p_features(p_wave: Floats, times: NDArray[np.float64], rate_hz: float) -> Matrix:
+def _p_features(p_wave: Leads, times: NDArray[np.float64], rate_hz: float) -> Matrix:
     """Return how sure a P wave is before each QRS, when, and whether one comes too early."""
 
     def before(first_s: float, last_s: float) -> tuple[Matrix, Matrix]:
         clock = np.arange(first_s, last_s, 0.012)
         place = np.rint((times[:, None] + clock) * rate_hz).astype(np.intp)
-        return clock, p_wave[np.clip(place, 0, p_wave.size - 1)].astype(np.float64)
+        place = place.clip(0, len(p_wave[0]) - 1)
+        highest = p_wave[0][place]
+        for row in p_wave[1:]:
+            highest = np.maximum(highest, row[place])
+        return clock, highest.astype(np.float64)
 
     clock, near = before(-0.3, -0.04)
     _, early = before(-0.6, -0.3)

@@ -130,6 +130,18 @@ def test_threads_give_what_one_gives(model: Model, prepared: Prepared) -> None:
     same(outcome_by_blocks(*parts, chunk_s=17.0), several)
 
 
+@pytest.mark.usefixtures("two_threads")
+def test_who_takes_the_pieces_leaves_the_cores_to_the_net(model: Model, prepared: Prepared) -> None:
+    seen: set[int] = set()
+    outcome_by_blocks(
+        *(model.network, model.tasks, prepared, model.bundle),
+        progress=lambda *_: seen.add(torch.get_num_threads()),
+        chunk_s=30.0,
+    )
+    assert seen == {1}
+    assert torch.get_num_threads() == 2
+
+
 def test_progress_tells_each_chunk_and_the_end(model: Model, prepared: Prepared) -> None:
     told: list[tuple[float, float]] = []
     outcome_by_blocks(

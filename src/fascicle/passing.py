@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from queue import SimpleQueue
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -28,6 +28,8 @@ from fascicle.record import Signal
 from fascicle.tasks import Task
 
 Array = NDArray[np.float32]
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 Progress = Callable[[float, float], None]
 """Called with the seconds that are done and all of them."""
 
@@ -179,11 +181,17 @@ def _take_statistics(
     """Take the norms' statistics from ten-second windows; return the centres of these."""
     size = min(stop - start for start, stop in spans)
     starts = [start for start, _ in spans]
-    for first in range(0, len(starts), WINDOWS_AT_ONCE):
-        batch = starts[first : first + WINDOWS_AT_ONCE]
+
+    def take(net: Network, own: Statistics, batch: Sequence[int]) -> list[Tensor]:
         windows = np.stack([prepared.signal[:, start : start + size] for start in batch])
-        with statistics.take(len(batch)):
-            _run(network, dense, windows, prepared)
+        with own.take(len(batch)):
+            _run(net, {name: net.heads[name] for name in dense}, windows, prepared)
+        return own.hand_over()
+
+    firsts = range(0, len(starts), WINDOWS_AT_ONCE)
+    batches = [starts[first : first + WINDOWS_AT_ONCE] for first in firsts]
+    for taken in _each(take, batches, network, list(dense), statistics):
+        statistics.receive(taken)
     statistics.settle()
     return torch.tensor(starts) + size // 2
 
@@ -225,35 +233,52 @@ def _pass(
         frames = features.frames[..., first // frame : -(-last // frame)]
         return Piece(window.keep_start, window.keep_stop, kept, frames)
 
-    threads = min(torch.get_num_threads(), MOST_THREADS, len(windows))
+    yield from _each(make, windows, network, dense, statistics)
+
+
+def _each(
+    work: Callable[[Network, Statistics, Item], Made],
+    items: Sequence[Item],
+    network: Network,
+    dense: Sequence[str],
+    statistics: Statistics,
+) -> Iterator[Made]:
+    """Yield what is made of each item, in order; as many at a time as torch has threads.
+
+    Each thread has a twin of the net, so that no state is shared.
+    """
+    threads = min(torch.get_num_threads(), MOST_THREADS, len(items))
     if threads == 1:
-        yield from (make(network, statistics, window) for window in windows)
+        yield from (work(network, statistics, item) for item in items)
         return
     idle: SimpleQueue[tuple[Network, Statistics]] = SimpleQueue()
     for _ in range(threads):
         net = twin(network)
         idle.put((net, Statistics([net.backbone, *(net.heads[name] for name in dense)])))
 
-    def make_with_any(window: Window) -> Piece:
+    def with_any(item: Item) -> Made:
         net, own = idle.get()
         try:
-            return make(net, own, window)
+            return work(net, own, item)
         finally:
             idle.put((net, own))
 
-    yield from _in_order(make_with_any, windows, threads)
+    yield from _in_order(with_any, items, threads)
 
 
-def _in_order(
-    work: Callable[[Window], Piece], windows: Iterable[Window], threads: int
-) -> Iterator[Piece]:
-    """Yield what threads of one core each make of the windows; few wait to be taken."""
+def _in_order(work: Callable[[Item], Made], items: Iterable[Item], threads: int) -> Iterator[Made]:
+    """Yield what threads of one core each make of the items; few wait to be taken.
+
+    The thread that takes them keeps to one core too: torch's threads wait for each other by
+    spinning, which would take the cores from those at work.
+    """
     before = torch.get_num_threads()
-    waiting: deque[Future[Piece]] = deque()
+    waiting: deque[Future[Made]] = deque()
+    torch.set_num_threads(1)
     with ThreadPoolExecutor(threads, initializer=partial(torch.set_num_threads, 1)) as pool:
         try:
-            for window in windows:
-                waiting.append(pool.submit(work, window))
+            for item in items:
+                waiting.append(pool.submit(work, item))
                 if len(waiting) > threads + 1:
                     yield waiting.popleft().result()
             while waiting:

@@ -181,6 +181,24 @@ def test_halve_keeps_the_larger_of_each_pair() -> None:
     assert torch.equal(halve(x), torch.nn.functional.max_pool1d(x, 2))
 
 
+def test_twins_hand_over_what_they_take() -> None:
+    norm, x, piece = _norm(), torch.randn(4, 4, 20), 5 * torch.randn(1, 4, 40)
+    centres = torch.tensor([10, 20, 30, 40])
+    alone, statistics, others = Statistics([norm]), Statistics([norm]), Statistics([twin(norm)])
+    with alone.take(4):
+        norm(x)
+    with alone.of_piece(centres, 5, 40):
+        expected = norm(piece)
+    alone.forget()
+    for part in (x[:1], x[1:]):
+        with others.take(len(part)):
+            others.norms[0](part)
+        statistics.receive(others.hand_over())
+        assert not others.norms[0].taken
+    with statistics.of_piece(centres, 5, 40):
+        assert torch.equal(norm(piece), expected)
+
+
 def test_a_twin_shares_numbers_and_has_a_place_of_its_own() -> None:
     norm, x, piece = _norm(), torch.randn(2, 4, 20), 5 * torch.randn(1, 4, 20)
     statistics, centres = Statistics([norm]), torch.tensor([10, 30])

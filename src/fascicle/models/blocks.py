@@ -152,6 +152,15 @@ class Statistics:
             for norm in self.norms:
                 norm.hats = None
 
+    def hand_over(self) -> list[Tensor]:
+        """Return what one pass has taken, norm by norm, and keep nothing of it."""
+        return [norm.taken.pop() for norm in self.norms]
+
+    def receive(self, taken: Iterable[Tensor]) -> None:
+        """Keep what a pass of these modules, or of a twin of theirs, has handed over."""
+        for norm, part in zip(self.norms, taken, strict=True):
+            norm.taken.append(part)
+
     def settle(self) -> None:
         """Join what the passes have taken, so that pieces (and twins of the modules) can use it."""
         for norm in self.norms:

@@ -30,6 +30,7 @@ from fascicle.outcomes import (
     tell_by_context,
 )
 from fascicle.passing import (
+    MOST_THREADS,
     WINDOWS_AT_ONCE,
     Array,
     Prepared,
@@ -106,7 +107,7 @@ class Model:
             If the lead set is unknown, or the record has none of the leads.
         """
         record = choose_leads(record, lead_set)
-        quality = assess(record)
+        quality = assess(record, _threads())
         prepared = self.prepare(record, quality)
         rate_hz = self.bundle.recipe.preprocessing.rate_hz
         one = self.nets[0][0] if len(self.nets) == 1 else None
@@ -151,7 +152,7 @@ class Model:
             leads = ", ".join(record.leads)
             raise BadRequest(f"{record.name}: no usable standard lead among {leads}{said}")
         signal = _in_order(record, [lead for lead in LEADS if lead in found])
-        used = prepare(signal, record.rate_hz, recipe.preprocessing)
+        used = prepare(signal, record.rate_hz, recipe.preprocessing, _threads())
         ready = np.zeros((len(LEADS), used.shape[1]), dtype=np.float32)
         ready[present] = used
         covariates = encode_covariates(record.age, record.sex, record.rate_hz)
@@ -182,6 +183,11 @@ def choose_leads(record: Record, lead_set: str | None) -> Record:
             )
         record = select_leads(record, wanted)
     return derive(record)
+
+
+def _threads() -> int:
+    """Return how many leads or pieces of a record are worked on at a time."""
+    return min(torch.get_num_threads(), MOST_THREADS)
 
 
 def _in_order(record: Record, leads: Sequence[str]) -> Signal:

@@ -113,3 +113,10 @@ def test_impossible_fields_are_refused(fields: dict[str, Any]) -> None:
 def test_an_empty_signal_is_refused() -> None:
     with pytest.raises(BadRequest, match="samples"):
         prepare(np.zeros((2, 0), dtype=np.float32), 500.0, Preprocessing())
+
+
+def test_threads_change_nothing() -> None:
+    signal = np.tile(ecg(100.0), (1, 100))
+    assert signal.shape[1] > 900 * 100
+    alone, several = (prepare(signal, 100.0, Preprocessing(), threads) for threads in (1, 2))
+    np.testing.assert_array_equal(alone, several)

@@ -15,7 +15,10 @@ from fascicle.errors import BadRequest
 from fascicle.record import Signal
 from fascicle.signal.baseline import amplify, remove_baseline, subtract_trimmed_mean, zscore
 from fascicle.signal.filters import (
+    _extended,
     bandpass,
+    bridged,
+    by_lead,
     fill_gaps,
     highpass,
     lowpass,
@@ -246,3 +249,32 @@ def test_a_long_signal_in_stretches_is_filtered_as_one(
     parts = clean(signal)
     assert not np.array_equal(parts, whole)  # it did go another way
     assert np.abs(parts - whole).max() < 1e-4 * np.abs(signal).max()
+
+
+@pytest.mark.parametrize("spoil", [np.nan, np.inf, None])
+def test_a_signal_is_copied_only_to_bridge_gaps(spoil: float | None) -> None:
+    signal = np.random.default_rng(0).standard_normal((2, 50)).astype(np.float32)
+    if spoil is not None:
+        signal[1, 7:9] = spoil
+    before = signal.copy()
+    assert (bridged(signal) is signal) == (spoil is None)
+    np.testing.assert_array_equal(bridged(signal), fill_gaps(signal)[0])
+    np.testing.assert_array_equal(signal, before)
+    with pytest.raises(BadRequest, match="samples"):
+        bridged(signal[:, :0])
+
+
+@pytest.mark.parametrize("start", [-30, -3, 0, 5, 70, 95])
+@pytest.mark.parametrize("length", [1, 10, 40, 130])
+def test_a_stretch_is_extended_as_the_whole_signal_is(start: int, length: int) -> None:
+    row = np.random.default_rng(0).standard_normal(100).astype(np.float32)
+    whole = np.pad(row, (50, 150), "reflect", reflect_type="odd")
+    expected = whole[50 + start : 50 + start + length]
+    np.testing.assert_array_equal(_extended(row, start, start + length), expected)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_leads_come_in_order_from_any_number_of_threads(threads: int) -> None:
+    signal = np.arange(6, dtype=np.float32).reshape(3, 2)
+    made = by_lead(lambda lead: (lead.shape, float(lead.sum())), signal, threads)
+    assert made == [((1, 2), 1.0), ((1, 2), 5.0), ((1, 2), 9.0)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -160,3 +161,15 @@ def test_under_50_hz_noise_is_not_judged() -> None:
 def test_a_rate_that_is_no_ecg_is_refused() -> None:
     with pytest.raises(BadRequest, match="2"):
         lead_scores(ecg()[None], 2.0)
+
+
+def test_threads_change_nothing_in_a_long_record() -> None:
+    record = synthesize("sinus", seed=1, duration_s=10.0, rate_hz=100.0, leads=("I", "V1", "V2"))
+    signal = np.tile(record.signal, (1, 100))
+    signal[1, : 30 * 100] = np.nan
+    signal[2, 1000:] = 0
+    long = replace(record, signal=signal)
+    assert long.duration_s > 900
+    alone, several = assess(long), assess(long, threads=2)
+    assert alone == several
+    assert alone["V2"].status == "missing"

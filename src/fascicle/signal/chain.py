@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from fascicle.errors import BadRequest
 from fascicle.record import Signal
 from fascicle.signal.baseline import amplify, remove_baseline, subtract_trimmed_mean
-from fascicle.signal.filters import LONG_S, fill_gaps, highpass, lowpass, notch, remove_jumps
+from fascicle.signal.filters import LONG_S, bridged, by_lead, highpass, lowpass, notch, remove_jumps
 from fascicle.signal.resample import resample
 
 Baseline = Literal["lowess", "highpass", "none"]
@@ -79,11 +80,14 @@ def _filtered(signal: Signal, rate_hz: float, how: Preprocessing) -> Signal:
     return signal
 
 
-def prepare(signal: Signal, rate_hz: float, preprocessing: Preprocessing) -> Signal:
+def prepare(
+    signal: Signal, rate_hz: float, preprocessing: Preprocessing, threads: int = 1
+) -> Signal:
     """Return the cleaned signal, (lead, sample) mV at `preprocessing.rate_hz`; always finite.
 
     Spikes go first, at the original rate; then the filters run at the lower of the two rates. A
-    lead of zeros, or without any sample, becomes zeros. Leads of a long signal go one by one.
+    lead of zeros, or without any sample, becomes zeros. Leads of a long signal go one by one, or as
+    many at a time as `threads`.
 
     Raises
     ------
@@ -92,7 +96,8 @@ def prepare(signal: Signal, rate_hz: float, preprocessing: Preprocessing) -> Sig
     """
     how = preprocessing
     if len(signal) > 1 and signal.shape[1] > LONG_S * rate_hz:
-        made = np.concatenate([_clean(row[None], rate_hz, how) for row in signal])
+        work = partial(_clean, rate_hz=rate_hz, how=how)
+        made = np.concatenate(by_lead(work, signal, threads))
     else:
         made = _clean(signal, rate_hz, how)
     return amplify(made) if how.amplify else made
@@ -100,7 +105,7 @@ def prepare(signal: Signal, rate_hz: float, preprocessing: Preprocessing) -> Sig
 
 def _clean(signal: Signal, rate_hz: float, how: Preprocessing) -> Signal:
     """Return what `prepare` does, with the gain that the signal has."""
-    signal, _ = fill_gaps(signal)
+    signal = bridged(signal)
     if how.jump_mv is not None:
         signal = remove_jumps(signal, how.jump_mv)
     if rate_hz > how.rate_hz:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,7 @@ from scipy.signal import buttord
 from fascicle.errors import BadRequest
 from fascicle.record import Signal
 
+Made = TypeVar("Made")
 Gain = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 PASS_LOSS_DB = 3.0
@@ -64,6 +67,21 @@ def fill_gaps(signal: Signal) -> tuple[Signal, NDArray[np.bool_]]:
     return filled, missing
 
 
+def bridged(signal: Signal) -> Signal:
+    """Return what `fill_gaps` does, to be read only: a signal without gaps is not copied."""
+    whole = signal.ndim == 2 and signal.size > 0 and signal.dtype == np.float32
+    return signal if whole and np.isfinite(signal).all() else fill_gaps(signal)[0]
+
+
+def by_lead(work: Callable[[Signal], Made], signal: Signal, threads: int = 1) -> list[Made]:
+    """Return what is made of each lead (1, sample), of as many leads at a time as threads."""
+    rows = [row[None] for row in signal]
+    if min(threads, len(rows)) <= 1:
+        return [work(row) for row in rows]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, rows))
+
+
 def remove_jumps(signal: Signal, limit_mv: float = 4.0, widest: int = WIDEST_SPIKE) -> Signal:
     """Return the signal without spikes: what lies behind a jump is removed and interpolated.
 
@@ -71,10 +89,11 @@ def remove_jumps(signal: Signal, limit_mv: float = 4.0, widest: int = WIDEST_SPI
     `widest` samples between two such jumps, or between one and an end, is removed whole. A lasting
     step stays a step.
     """
-    filled, _ = fill_gaps(signal)
-    steps = np.diff(filled, axis=1)
+    signal = bridged(signal)
+    steps = np.diff(signal, axis=1)
     jumps = np.abs(steps, out=steps) > limit_mv
     del steps  # as large as the signal
+    filled = np.array(signal)
     if not jumps.any():
         return filled
     for lead in np.flatnonzero(jumps.any(axis=1)):
@@ -103,8 +122,8 @@ def _zero_phase(signal: Signal, rate_hz: float, gain: Gain, settle_s: float) -> 
 
     A long signal goes in parts that see that much of their neighbours.
     """
-    filled, _ = fill_gaps(signal)
-    samples = filled.shape[1]
+    signal = bridged(signal)
+    samples = signal.shape[1]
     pad = math.ceil(settle_s * rate_hz)
     size = samples
     if samples > LONG_S * rate_hz:
@@ -112,14 +131,22 @@ def _zero_phase(signal: Signal, rate_hz: float, gain: Gain, settle_s: float) -> 
     length = next_fast_len(size + 2 * pad, real=True)
     frequency_hz = np.arange(length // 2 + 1, dtype=np.float64) * (rate_hz / length)
     curve = gain(frequency_hz).astype(np.float32)
-    starts = range(0, samples, size)
-    after = starts[-1] + length - samples - pad
-    for row in filled:
-        extended = np.pad(row, (pad, after), "reflect", reflect_type="odd")
-        for start in starts:
-            part = irfft(rfft(extended[start : start + length]) * curve, length)
-            row[start : start + size] = part[pad : pad + min(size, samples - start)]
-    return filled
+    filtered = np.empty_like(signal)
+    for row, result in zip(signal, filtered, strict=True):
+        for start in range(0, samples, size):
+            extended = _extended(row, start - pad, start - pad + length)
+            part = irfft(rfft(extended) * curve, length)
+            result[start : start + size] = part[pad : pad + min(size, samples - start)]
+    return filtered
+
+
+def _extended(row: NDArray[np.float32], start: int, stop: int) -> NDArray[np.float32]:
+    """Return row[start:stop], reflected oddly where that lies beyond its ends."""
+    before, after = max(-start, 0), max(stop - row.size, 0)
+    # as much of the row as the reflections show
+    first, last = max(min(start, row.size - 1 - after), 0), max(stop, before + 1)
+    padded = np.pad(row[first:last], (before, after), "reflect", reflect_type="odd")
+    return padded[before + start - first :][: stop - start]
 
 
 def lowpass(signal: Signal, rate_hz: float, pass_hz: float = 50.0, stop_hz: float = 60.0) -> Signal:

@@ -9,15 +9,17 @@ is silent, in the quietest quarter of each part, against the QRS (content above 
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fascicle.record import LeadQuality, Record, Signal
-from fascicle.signal.filters import LONG_S, STRETCH_S, bandpass, fill_gaps, highpass, lowpass
+from fascicle.signal.filters import LONG_S, STRETCH_S, bandpass, bridged, by_lead, highpass, lowpass
 from fascicle.signal.resample import resample
 
 Scores = NDArray[np.float64]
+Values = TypeVar("Values", Signal, NDArray[np.bool_])
 
 FAULTS = ("disconnected", "flat", "low amplitude", "clipped", "noisy", "electrode motion")
 
@@ -46,12 +48,14 @@ def lead_scores(signal: Signal, rate_hz: float) -> dict[str, Scores]:
     BadRequest
         The signal has no samples, or a rate of 2 Hz or less.
     """
-    filled, _ = fill_gaps(signal)
+    filled = bridged(signal)
     lost = _lost(signal, rate_hz)
     slow, work_hz = (filled, rate_hz)
     if rate_hz > WORK_HZ:
         slow, work_hz = resample(filled, rate_hz, WORK_HZ), WORK_HZ
-    low, high = np.quantile(bandpass(slow, work_hz, 1.0, 40.0), [0.005, 0.995], axis=1)
+    band = bandpass(slow, work_hz, 1.0, 40.0)
+    low, high = np.quantile(band, [0.005, 0.995], axis=1, overwrite_input=True)
+    del band  # here and below: what is as large as the signal goes as soon as it can
     noisy, motion = _noise(slow, work_hz)
     return {
         "disconnected": lost.mean(axis=1) / LOST_SHARE,
@@ -63,20 +67,23 @@ def lead_scores(signal: Signal, rate_hz: float) -> dict[str, Scores]:
     }
 
 
-def assess(record: Record) -> dict[str, LeadQuality]:
+def assess(record: Record, threads: int = 1) -> dict[str, LeadQuality]:
     """Return the quality of every lead of the record.
 
     A lead lost or flat for 95 % of the time is "missing": there is no ECG in it, and nets do better
     without it. One with any other fault is "poor", all others are "good".
     Reasons are "disconnected", "flat", "low amplitude", "clipped", "noisy: mains",
     "noisy: muscle" and "noisy: electrode motion". A dead lead is not called noisy too.
+    Leads of a long record go one by one in little memory, or as many at a time as `threads`.
     """
-    long = record.duration_s > LONG_S  # its leads go one by one, in little memory
-    some = [row[None] for row in record.signal] if long else [record.signal]
-    every = [lead_scores(signal, record.rate_hz) for signal in some]
-    scores = {fault: np.concatenate([found[fault] for found in every]) for fault in FAULTS}
-    shares = [_mains_share(signal, record.rate_hz) for signal in some]
-    mains = np.concatenate(shares) > MAINS_SHARE
+
+    def measure(signal: Signal) -> tuple[dict[str, Scores], Scores]:
+        return lead_scores(signal, record.rate_hz), _mains_share(signal, record.rate_hz)
+
+    long = record.duration_s > LONG_S
+    found = by_lead(measure, record.signal, threads) if long else [measure(record.signal)]
+    scores = {fault: np.concatenate([every[fault] for every, _ in found]) for fault in FAULTS}
+    mains = np.concatenate([share for _, share in found]) > MAINS_SHARE
     dead = {
         "disconnected": scores["disconnected"] * LOST_SHARE >= MISSING_SHARE,
         "flat": scores["flat"] * FLAT_SHARE >= MISSING_SHARE,
@@ -87,14 +94,14 @@ def assess(record: Record) -> dict[str, LeadQuality]:
         if gone is not None:
             quality[name] = LeadQuality("missing", (gone,))
             continue
-        found = [fault for fault in FAULTS if scores[fault][row] >= 1]
-        if "disconnected" in found or "flat" in found:
-            found = [fault for fault in found if fault in ("disconnected", "flat", "clipped")]
+        faults = [fault for fault in FAULTS if scores[fault][row] >= 1]
+        if "disconnected" in faults or "flat" in faults:
+            faults = [fault for fault in faults if fault in ("disconnected", "flat", "clipped")]
         noise = {
             "noisy": "noisy: mains" if mains[row] else "noisy: muscle",
             "electrode motion": "noisy: electrode motion",
         }
-        reasons = tuple(noise.get(fault, fault) for fault in found)
+        reasons = tuple(noise.get(fault, fault) for fault in faults)
         quality[name] = LeadQuality("poor" if reasons else "good", reasons)
     return quality
 
@@ -115,7 +122,7 @@ def _lost(signal: Signal, rate_hz: float) -> NDArray[np.bool_]:
     return missing | _keep_runs(missing | (signal == 0), math.ceil(HELD_S * rate_hz))
 
 
-def _blocks(signal: Signal, width: int) -> Signal:
+def _blocks(signal: Values, width: int) -> Values:
     """Return the signal cut into blocks, (lead, block, sample); a rest at the end is left out."""
     width = max(1, min(width, signal.shape[1]))
     count = signal.shape[1] // width
@@ -136,10 +143,11 @@ def _flat_share(signal: Signal, lost: NDArray[np.bool_], rate_hz: float) -> Scor
     """
     width, count = round(rate_hz / 4), round(PART_S * 4)
     blocks = _blocks(signal, width)
-    gone = _blocks(lost.astype(np.float32), width).any(axis=2)
+    gone = _blocks(lost, width).any(axis=2)
     highest = np.where(gone, np.float32(np.inf), blocks.max(axis=2))
     ranges = _parts(highest, count).max(axis=2) - _parts(blocks.min(axis=2), count).min(axis=2)
-    still = np.diff(signal, axis=1, append=np.float32(np.nan)) == 0
+    still = np.zeros_like(lost)
+    np.equal(signal[:, 1:], signal[:, :-1], out=still[:, :-1])
     held = _keep_runs(still & ~lost, math.ceil(HELD_S * rate_hz))
     flat: Scores = np.maximum((ranges < FLAT_MV).mean(axis=1), held.mean(axis=1))
     return flat
@@ -174,7 +182,8 @@ def _noise(signal: Signal, rate_hz: float) -> tuple[Scores, Scores]:
     if signal.shape[1] < PART_S * rate_hz or rate_hz < LEAST_HZ:
         return np.zeros(signal.shape[0]), np.zeros(signal.shape[0])
     fast = _blocks(highpass(signal, rate_hz, 10.0), round(0.05 * rate_hz))
-    energy = np.sqrt((fast * fast).mean(axis=2))
+    energy = np.sqrt(np.square(fast, out=fast).mean(axis=2))
+    del fast
     per_part = round(PART_S / 0.05)
     qrs = np.maximum(np.median(_parts(energy, per_part).max(axis=2), axis=1), 1e-6)
     floor = _silence(energy, per_part)
@@ -189,8 +198,9 @@ def _noise(signal: Signal, rate_hz: float) -> tuple[Scores, Scores]:
 
     baseline = lowpass(signal, rate_hz, 0.8, 2.0)
     apart = round(rate_hz / 2)
-    change = np.abs(baseline[:, apart:] - baseline[:, :-apart])
-    wander = np.quantile(change[:, :: apart // 4], 0.9, axis=1)
+    some = slice(None, None, apart // 4)
+    change = np.abs(baseline[:, apart:][:, some] - baseline[:, :-apart][:, some])
+    wander = np.quantile(change, 0.9, axis=1)
     return noisy, np.maximum(motion, wander / WANDER_MV)
 
 
@@ -198,8 +208,7 @@ def _mains_share(signal: Signal, rate_hz: float) -> Scores:
     """Return the share of the power above 10 Hz within 1 Hz of 50 or 60 Hz, the larger."""
     if rate_hz < LEAST_HZ:
         return np.zeros(signal.shape[0])
-    filled, _ = fill_gaps(signal)
-    fast = highpass(filled, rate_hz, 10.0)
+    fast = highpass(signal, rate_hz, 10.0)
     samples = fast.shape[1]
     size = samples if samples <= LONG_S * rate_hz else round(STRETCH_S * rate_hz)
     frequency_hz = np.fft.rfftfreq(size, 1 / rate_hz)

@@ -17,7 +17,7 @@ from scipy.signal import firwin, upfirdn
 
 from fascicle.errors import BadRequest
 from fascicle.record import Record, Signal
-from fascicle.signal.filters import fill_gaps
+from fascicle.signal.filters import bridged
 
 HALF_LENGTH = 12
 KAISER_BETA = 5.0
@@ -64,7 +64,7 @@ def resample(signal: Signal, rate_hz: float, new_rate_hz: float) -> Signal:
         A rate is not positive and finite, or the ratio is beyond 1 : 1000.
     """
     up, down = _ratio(rate_hz, new_rate_hz)
-    filled, missing = fill_gaps(signal)
+    filled = bridged(signal)
     if up == down:
         return np.array(signal, dtype=np.float32)
     samples = filled.shape[1]
@@ -77,7 +77,8 @@ def resample(signal: Signal, rate_hz: float, new_rate_hz: float) -> Signal:
     for lead, row in enumerate(filled):
         extended = np.pad(row, front, "reflect", reflect_type="odd")
         result[lead] = upfirdn(taps, extended, up, down)[skip : skip + length]
-    if missing.any():
+    if filled is not signal:
+        missing = ~np.isfinite(signal)
         nearest = np.minimum(np.rint(np.arange(length) * (down / up)).astype(np.int64), samples - 1)
         result[missing[:, nearest]] = np.nan
     return result

@@ -11,6 +11,7 @@ import soundfile  # type: ignore[import-untyped]
 import wfdb
 from numpy.typing import NDArray
 
+from fascicle.io import formats
 from fascicle.io.formats import bytes_needed, decode, decode_flac, samples_held
 from fascicle.io.reading import read
 
@@ -96,6 +97,18 @@ def test_extreme_values_keep_their_sign() -> None:
     assert decode(b"\xff\xff\x7f\x00\x00\x80", 24, 2).tolist() == [2**23 - 1, -(2**23)]
     assert decode(b"\xff\x07\x00\x00\x80\x00", 212, 3).tolist() == [2047, 0, 0]
     assert decode(b"\x00\x08\x00", 212, 1).tolist() == [-2048]
+
+
+@pytest.mark.parametrize("fmt", [24, 212, 310, 311])
+@pytest.mark.parametrize("count", [0, 1, 11, 12, 13, 30])
+def test_groups_taken_apart_a_few_at_a_time_are_the_same(
+    fmt: int, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = np.random.default_rng(fmt).bytes(bytes_needed(fmt, count))
+    at_once = decode(data, fmt, count)
+    assert at_once.shape == (count,)
+    monkeypatch.setattr(formats, "AT_ONCE", 2)
+    np.testing.assert_array_equal(decode(data, fmt, count), at_once)
 
 
 def flac(values: NDArray[Any], subtype: str) -> bytes:

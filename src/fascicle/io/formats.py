@@ -6,11 +6,14 @@ Nothing is allocated that the bytes at hand do not fill.
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Samples = NDArray[np.int32]
+Samples = NDArray[np.signedinteger[Any]]
+AT_ONCE = 2**18
+"""Groups that are taken apart at once: what a group becomes on the way is larger than itself."""
 
 GROUPS = {
     8: (1, 1),
@@ -69,29 +72,41 @@ def samples_held(fmt: int, size: int) -> int:
 
 
 def decode(data: bytes, fmt: int, count: int) -> Samples:
-    """Return the first `count` samples, shape (count,). `data` holds `bytes_needed` or more."""
+    """Return the first `count` samples, shape (count,), to be read only.
+
+    `data` holds `bytes_needed` or more; numbers that are whole bytes are not copied.
+    """
     if fmt in PLAIN:
-        plain = np.frombuffer(data, PLAIN[fmt], count).astype(np.int32)
-        return plain - np.int32(ZERO[fmt]) if fmt in ZERO else plain
+        plain = np.frombuffer(data, PLAIN[fmt], count)
+        return plain.astype(np.int32) - np.int32(ZERO[fmt]) if fmt in ZERO else plain
     size, samples = GROUPS[fmt]
     groups = -(-count // samples)
-    data = data[: groups * size].ljust(groups * size, b"\0")
+    found = np.empty(groups * samples, dtype=np.int32)
+    for first in range(0, groups, AT_ONCE):
+        last = min(first + AT_ONCE, groups)
+        part = data[first * size : last * size].ljust((last - first) * size, b"\0")
+        found[first * samples : last * samples] = _groups(part, fmt)
+    return found[:count]
+
+
+def _groups(data: bytes, fmt: int) -> NDArray[np.int32]:
+    """Return the samples of whole groups of a packed format."""
     if fmt in (212, 24):
         low, middle, high = np.frombuffer(data, "u1").astype(np.int32).reshape(-1, 3).T
         if fmt == 24:
             return _signed(low | middle << 8 | high << 16, 24)
         parts = [low | (middle & 0x0F) << 8, high | (middle >> 4) << 8]
-        return _signed(np.stack(parts, axis=1).ravel()[:count], 12)
+        return _signed(np.stack(parts, axis=1).ravel(), 12)
     if fmt == 310:
         one, two = np.frombuffer(data, "<u2").astype(np.int32).reshape(-1, 2).T
         parts = [one >> 1 & 0x3FF, two >> 1 & 0x3FF, one >> 11 | two >> 11 << 5]
     else:
         word = np.frombuffer(data, "<u4").astype(np.int64)
         parts = [(word >> shift & 0x3FF).astype(np.int32) for shift in (0, 10, 20)]
-    return _signed(np.stack(parts, axis=1).ravel()[:count], 10)
+    return _signed(np.stack(parts, axis=1).ravel(), 10)
 
 
-def _signed(values: Samples, bits: int) -> Samples:
+def _signed(values: NDArray[np.int32], bits: int) -> NDArray[np.int32]:
     sign = np.int32(1 << bits - 1)
     return (values ^ sign) - sign
 

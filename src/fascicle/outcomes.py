@@ -20,6 +20,7 @@ from fascicle.decode.context import beat_features, join_kinds, write_kinds
 from fascicle.decode.delineation import delineate
 from fascicle.decode.rhythm import find_rhythms, leave_out_p
 from fascicle.decode.stitch import Window, cut, recut
+from fascicle.memory import give_back
 from fascicle.models.context import ContextHead
 from fascicle.models.network import Network
 from fascicle.passing import (
@@ -153,12 +154,14 @@ def outcome_by_blocks(
             answers.add(piece.frames)
             yield [*(piece.logits[name].numpy() for name in dense), piece.frames.numpy()]
 
+    give_back()  # what reading and cleaning have freed
     decoder = Decoder(network, tasks, prepared, bundle)
     margin = frame * round(MARGIN_S * rate_hz / frame)
     size = frame * round(block_s * rate_hz / frame) + 2 * margin
     steps = [*(1 for _ in dense), frame]
     for window, arrays in recut(cut(samples, size, 2 * margin), columns(), steps):
         decoder.take(window, dict(zip(dense, arrays[:-1], strict=True)), arrays[-1])
+    give_back()  # what the net has freed
     return decoder.outcome(answers.mean())
 
 

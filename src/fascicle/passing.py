@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fascicle.decode.stitch import Window, cut
+from fascicle.memory import give_back
 from fascicle.models.blocks import Statistics, twin
 from fascicle.models.network import Network
 from fascicle.models.unet import Features
@@ -145,6 +146,7 @@ def pieces(
     windows = _chunks(network, samples, (chunk_s or (LONG_CHUNK_S if long else CHUNK_S)) * rate_hz)
     try:
         centres = _take_statistics(network, dense, prepared, _spread(spans), statistics)
+        give_back()
         for piece in _pass(network, list(dense), prepared, windows, statistics, centres):
             yield piece
             if progress is not None:

@@ -84,18 +84,15 @@ def beat_features(
     intervals = np.clip(np.diff(times), SHORTEST_S, LONGEST_S)
     usual = float(np.median(intervals)) if intervals.size else 1.0
     pre, post = np.r_[usual, intervals], np.r_[intervals, usual]
-    windows = cut_beats(signal, times, rate_hz)
-    _scale(windows)
-    columns = np.concatenate(
+    features = np.concatenate(
         [
-            _interval_features(pre, post),
-            _shape_features(windows, pre),
-            _p_features(p_wave, times, rate_hz),
+            _interval_features(pre, post).astype(np.float32),
+            _shape_features(_scaled(cut_beats(signal, times, rate_hz)), pre),
+            _p_features(p_wave, times, rate_hz).astype(np.float32),
         ],
         axis=1,
     )
-    features: Floats = np.clip(columns, -LIMIT, LIMIT).astype(np.float32)
-    return features
+    return np.clip(features, -LIMIT, LIMIT, out=features)
 
 
 def _stretches(beats: int) -> list[slice]:
@@ -115,8 +112,8 @@ def cut_beats(signal: Leads, times: NDArray[np.float64], rate_hz: float) -> Floa
     return windows
 
 
-def _scale(windows: Floats) -> None:
-    """Put windows at their own level, in units of each lead's usual QRS, in place."""
+def _scaled(windows: Floats) -> Floats:
+    """Return windows from their own level, in units of each lead's usual QRS, changed in place."""
     level = PARTS["wide_qrs"] | PARTS["p"]
     sizes = []
     for some in _stretches(len(windows)):
@@ -124,6 +121,7 @@ def _scale(windows: Floats) -> None:
         sizes.append(np.ptp(windows[some][..., PARTS["qrs"]], axis=-1))
     usual = np.median(np.concatenate(sizes), axis=0) + 0.05
     windows /= usual[:, None]
+    return windows
 
 
 def _interval_features(pre: Matrix, post: Matrix) -> Matrix:
@@ -157,7 +155,7 @@ def _running(values: Matrix, share: float) -> Matrix:
     return np.asarray(np.quantile(around, share, axis=1), dtype=np.float64)
 
 
-def _shape_features(windows: Floats, pre: Matrix) -> Matrix:
+def _shape_features(windows: Floats, pre: Matrix) -> Floats:
     """Return how alike each beat is to the typical ones, to its neighbours, and how common."""
     stretches = _stretches(len(windows))
     late = pre >= np.quantile(pre, 0.6)  # a premature beat is never typical
@@ -269,11 +267,11 @@ def _some_forms(windows: Floats, most: int = 300) -> Floats:
     return _normal_forms(windows[places])
 
 
-def _shares(windows: Floats, chosen: Floats) -> list[Matrix]:
+def _shares(windows: Floats, chosen: Floats) -> list[Floats]:
     """Return which share of the chosen beats has much the same QRS as each of these."""
     part = _normal_forms(windows)
     like = part.reshape(len(part), -1) @ chosen.reshape(len(chosen), -1).T / part.shape[1]
-    return [(like > limit).mean(axis=1) for limit in (0.9, 0.7)]
+    return [(like > limit).mean(axis=1).astype(np.float32) for limit in (0.9, 0.7)]
 
 
 def _p_features(p_wave: Leads, times: NDArray[np.float64], rate_hz: float) -> Matrix:

@@ -179,8 +179,8 @@ def test_a_head_that_reads_whole_records_does_not_go_by_blocks(model: Model) -> 
 
 def test_statistics_of_long_records_are_spread() -> None:
     spans = passing.window_spans(24 * 3600 * 250, 250.0)
-    some = passing._spread(spans)
+    some = passing.spread(spans)
     assert len(some) == 1440
-    assert passing._spread(spans[:3]) == spans[:3]
+    assert passing.spread(spans[:3]) == spans[:3]
     assert (some[0], some[-1]) == (spans[0], spans[-1])
     assert set(some) <= set(spans)

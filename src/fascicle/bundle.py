@@ -19,7 +19,7 @@ from typing import Any, get_args
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from fascicle.decode.ensembles import Vote
 from fascicle.errors import BadBundle, BadRequest, FascicleError
@@ -27,6 +27,7 @@ from fascicle.files import write_whole
 from fascicle.labels import Vocabulary
 from fascicle.models.context import ContextHead
 from fascicle.models.network import HeadPlan, Network, build_network
+from fascicle.models.typical import TypicalHead
 from fascicle.recipe import PerceiverRecipe, Recipe, parse_recipe
 from fascicle.record import BEAT_KINDS, LEADS, BundleInfo
 from fascicle.tasks import TASKS, Task, make_task
@@ -36,6 +37,10 @@ ENSEMBLE_SCHEMA = 2
 DEFAULT = "default.safetensors"
 CONTEXT = "context."
 """How the weights of the second stage begin, which tells a beat's kind from those around it."""
+TYPICAL = "typical."
+"""How the weights of the second view begin, which reads diagnoses from a record's typical beat."""
+VIEWED = "diagnosis"
+"""The task that a second view answers; it goes by the beats that the net finds."""
 LARGEST = 2**30
 
 
@@ -53,7 +58,7 @@ class Bundle:
         Task -> one value per class: decision threshold, and divisor of the logit.
     weights
         Name -> tensor, as `Network` names them; of member k after "members.k."; those of a
-        second stage for beats after "context.".
+        second stage for beats after "context.", of a second view of diagnoses after "typical.".
     card
         What it was trained on and the scores that `fascicle evaluate` wrote.
     sha256
@@ -92,7 +97,7 @@ class Bundle:
 
     def tasks(self) -> dict[str, Task]:
         """Return the tasks with their vocabularies, in the recipe's order."""
-        return {
+        made = {
             name: make_task(
                 name,
                 self.vocabularies[name],
@@ -104,6 +109,9 @@ class Bundle:
             )
             for name, settings in self.recipe.tasks.items()
         }
+        if self._part(TYPICAL):
+            made[VIEWED] = replace(made[VIEWED], needs=(*made[VIEWED].needs, "beats"))
+        return made
 
     def thresholds_of(self, task: str) -> tuple[float, ...]:
         """Return one threshold per class, 0.5 where none was fitted."""
@@ -144,19 +152,30 @@ class Bundle:
 
     @property
     def net_weights(self) -> dict[str, Tensor]:
-        """The weights of the net, without those of a second stage."""
-        return {n: weight for n, weight in self.weights.items() if not n.startswith(CONTEXT)}
+        """The weights of the net, without those of a second stage or view."""
+        return {n: w for n, w in self.weights.items() if not n.startswith((CONTEXT, TYPICAL))}
+
+    def _part(self, prefix: str) -> dict[str, Tensor]:
+        """Return the weights whose names begin so, by the rest of their names; none of members."""
+        if self.members:
+            return {}
+        return {n.removeprefix(prefix): w for n, w in self.weights.items() if n.startswith(prefix)}
 
     def context(self) -> ContextHead | None:
         """Return the second stage for beats, if the bundle has one."""
-        if self.members:
-            return None
-        state = {
-            n.removeprefix(CONTEXT): w for n, w in self.weights.items() if n.startswith(CONTEXT)
-        }
+        state = self._part(CONTEXT)
         if not state:
             return None
         head = ContextHead(len(BEAT_KINDS))
+        head.load_state_dict(widened(state))
+        return head.eval()
+
+    def typical(self) -> TypicalHead | None:
+        """Return the second view of the diagnoses, if the bundle has one."""
+        state = self._part(TYPICAL)
+        if not state:
+            return None
+        head = TypicalHead(len(self.vocabularies[VIEWED]))
         head.load_state_dict(widened(state))
         return head.eval()
 
@@ -165,12 +184,15 @@ class Bundle:
         try:
             with torch.device("meta"):
                 network = new_network(self.recipe, self.tasks())
-                second = ContextHead(len(BEAT_KINDS)).state_dict()
+                seconds: dict[str, nn.Module] = {CONTEXT: ContextHead(len(BEAT_KINDS))}
+                if self._part(TYPICAL):
+                    seconds[TYPICAL] = TypicalHead(len(self.vocabularies[VIEWED]))
         except (FascicleError, RuntimeError, ValueError, LookupError) as error:
             raise BadBundle(f"the recipe makes no network: {error}") from None
         state = dict(network.state_dict())
-        if any(name.startswith(CONTEXT) for name in self.weights):
-            state |= {f"{CONTEXT}{name}": weight for name, weight in second.items()}
+        for prefix, second in seconds.items():
+            if any(name.startswith(prefix) for name in self.weights):
+                state |= {f"{prefix}{name}": w for name, w in second.state_dict().items()}
         wanted = {name: tuple(weight.shape) for name, weight in state.items()}
         found = {name: tuple(weight.shape) for name, weight in self.weights.items()}
         for name in sorted(wanted.keys() | found.keys()):

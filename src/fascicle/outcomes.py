@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fascicle.bundle import Bundle
+from fascicle.bundle import VIEWED, Bundle
 from fascicle.decode.beats import BeatPeaks, beat_peaks, find_beats, name_beats
 from fascicle.decode.calibration import apply_temperature
 from fascicle.decode.context import beat_features, join_kinds, write_kinds
@@ -35,7 +35,8 @@ from fascicle.passing import (
     pieces,
 )
 from fascicle.record import LEADS, Beat, Rhythm, Wave
-from fascicle.tasks import Answer, Outcome, Task
+from fascicle.second_view import joined, second_answer
+from fascicle.tasks import TASKS, Answer, Outcome, Task
 
 BLOCK_S = 300.0
 MARGIN_S = 30.0
@@ -43,13 +44,16 @@ MARGIN_S = 30.0
 
 
 def activated(
-    found: Mapping[str, Array], tasks: Mapping[str, Task], bundle: Bundle
+    found: Mapping[str, Array],
+    tasks: Mapping[str, Task],
+    bundle: Bundle,
+    second: Array | None = None,
 ) -> dict[str, Array]:
-    """Return the probabilities that the logits of one record make."""
+    """Return the probabilities that the logits of one record make, and those of a second view."""
     made = {}
     for name, task in tasks.items():
         temperatures = bundle.temperatures.get(name)
-        logits = task.deciding(found[name])
+        logits = joined(task.deciding(found[name]), second if name == VIEWED else None)
         if task.resolution == "record" and temperatures:
             widened = logits[None].astype(np.float64)
             made[name] = apply_temperature(widened, np.asarray(temperatures))[0]
@@ -181,6 +185,7 @@ class Decoder:
             name: [] for name, task in tasks.items() if task.whole
         }
         self.second = bundle.context() if {"beats", "waves"} <= tasks.keys() else None
+        self.view = bundle.typical() if VIEWED in tasks else None
         # the largest over the leads: all that the second stage asks of P waves
         samples = prepared.signal.shape[1] if self.second is not None else 0
         self.p_wave = np.zeros(samples, dtype=np.float32)
@@ -189,8 +194,8 @@ class Decoder:
         """Decode a block from its dense logits (..., sample) and its deepest frames."""
         if "waves" in self.tasks:
             self._take_waves(window, logits["waves"])
-        if "beats" in self.tasks:
-            made = self.tasks["beats"].activate(logits["beats"])
+        if "beats" in self.tasks or self.view is not None:
+            made = TASKS["beats"].activate(logits["beats"])
             found = beat_peaks(made[0], made[1:], self.rate_hz)
             if self.second is not None:  # it goes by what the net says at the R peak
                 place = np.rint(found.time_s * self.rate_hz).astype(np.intp)
@@ -208,11 +213,16 @@ class Decoder:
         for name, parts in self.framed.items():
             logits[name] = np.concatenate(parts, axis=-1)
         said = {name: task for name, task in self.tasks.items() if name in logits}
-        arrays = activated(logits, said, self.bundle)
+        beats = self._beats() if self.beats else None
+        second = None
+        if self.view is not None and beats is not None:
+            second = second_answer(self.view, self.prepared, beats, self.rate_hz)
+        arrays = activated(logits, said, self.bundle, second)
         duration_s = self.prepared.signal.shape[1] / self.rate_hz
         rhythms, answers = _said(arrays, self.bundle, said, duration_s)
         waves = leave_out_p((wave for own in self.waves.values() for wave in own), rhythms)
-        return Outcome(waves, self._named_beats(), rhythms, answers)
+        named = self._named_beats(beats) if beats and "beats" in self.tasks else ()
+        return Outcome(waves, named, rhythms, answers)
 
     def _take_waves(self, window: Window, logits: Array) -> None:
         task, shift_s = self.tasks["waves"], window.start / self.rate_hz
@@ -250,11 +260,12 @@ class Decoder:
         first, last = window.keep_start - window.start, window.keep_stop - window.start
         return np.array(made[:, first // step : -(-last // step)])
 
-    def _named_beats(self) -> tuple[Beat, ...]:
-        if not self.beats:
-            return ()
+    def _beats(self) -> BeatPeaks:
+        """Return the beats of all blocks, of the net's own kinds."""
         columns = zip(*self.beats, strict=True)
-        found = BeatPeaks(*(np.concatenate(column, axis=-1) for column in columns))
+        return BeatPeaks(*(np.concatenate(column, axis=-1) for column in columns))
+
+    def _named_beats(self, found: BeatPeaks) -> tuple[Beat, ...]:
         if self.second is not None and found.time_s.size:
             p_wave = [self.p_wave] * len(self.waves)
             told = _told(self.second, self.prepared, p_wave, found.time_s, self.rate_hz)

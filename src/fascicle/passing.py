@@ -145,7 +145,7 @@ def pieces(
     statistics = Statistics([network.backbone, *dense.values()])
     windows = _chunks(network, samples, (chunk_s or (LONG_CHUNK_S if long else CHUNK_S)) * rate_hz)
     try:
-        centres = _take_statistics(network, dense, prepared, _spread(spans), statistics)
+        centres = _take_statistics(network, dense, prepared, spread(spans), statistics)
         give_back()
         for piece in _pass(network, list(dense), prepared, windows, statistics, centres):
             yield piece
@@ -155,7 +155,7 @@ def pieces(
         statistics.forget()
 
 
-def _spread(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def spread(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Return every window; of many as many as a record of `EVERY_S` has, or one a minute."""
     count = max(round(EVERY_S / WINDOW_S), round(len(spans) * WINDOW_S / STATISTICS_S))
     if count >= len(spans):

@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fascicle.bundle import Bundle, default_bundle, read_bundle
+from fascicle.bundle import VIEWED, Bundle, default_bundle, read_bundle
 from fascicle.data.batch import encode_covariates
+from fascicle.decode.beats import beat_peaks
 from fascicle.decode.consensus import consensus
 from fascicle.decode.ensembles import combine
 from fascicle.decode.intervals import intervals
@@ -49,12 +50,13 @@ from fascicle.record import (
     Record,
     Signal,
 )
+from fascicle.second_view import second_answer
 from fascicle.signal.chain import prepare
 from fascicle.signal.electrodes import swapped_electrodes
 from fascicle.signal.leads import select_leads
 from fascicle.signal.limbs import limb_lead_mismatch
 from fascicle.signal.quality import assess
-from fascicle.tasks import Outcome, Task
+from fascicle.tasks import TASKS, Outcome, Task
 
 __all__ = [
     "Model",
@@ -214,7 +216,8 @@ def predict(
     a net that must be fed windows of its own length sees as many as cover the record evenly; a
     Perceiver answers once, from the frames and intervals of the whole record.
     Where the bundle has a second stage for beats, and waves are asked for too, the kinds of the
-    beats are those that it and the net agree on.
+    beats are those that it and the net agree on. Where it has a second view of the diagnoses, the
+    logits of these are the mean of both.
 
     Raises
     ------
@@ -223,11 +226,23 @@ def predict(
     """
     _check_resolution(tasks)
     found = _logits(network, tasks, prepared, bundle.recipe, chunk_s)
-    made = activated(found, tasks, bundle)
+    made = activated(found, tasks, bundle, _second_answer(found, tasks, prepared, bundle))
     second = bundle.context()
     if second is not None and {"beats", "waves"} <= made.keys():
         tell_by_context(second, made, prepared, bundle.recipe.preprocessing.rate_hz)
     return made
+
+
+def _second_answer(
+    found: Mapping[str, Array], tasks: Mapping[str, Task], prepared: Prepared, bundle: Bundle
+) -> Array | None:
+    """Return what the second view says, from the beats that the net finds; None without one."""
+    view = bundle.typical() if VIEWED in tasks else None
+    if view is None:
+        return None
+    rate_hz = bundle.recipe.preprocessing.rate_hz
+    made = TASKS["beats"].activate(found["beats"])
+    return second_answer(view, prepared, beat_peaks(made[0], made[1:], rate_hz), rate_hz)
 
 
 def predict_many(

@@ -57,13 +57,12 @@ def choose_device(name: str = "auto") -> torch.device:
 def has_bf16(device: torch.device) -> bool:
     """Return whether convolutions in bf16 are no slower than in fp32 on this device.
 
-    A processor without AVX-512 (or its like) has no kernels for them, and takes thirty times as long.
+    Without AVX-512 (or its like) a processor has no kernels for them: thirty times as slow.
     """
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    return bool(
-        torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    )
+        return bool(torch.cuda.is_bf16_supported())
+    there = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return bool(there and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 @contextmanager

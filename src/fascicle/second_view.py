@@ -1,0 +1,64 @@
+"""A second view of the diagnoses: what a record's typical beat says, beside the net's own answer.
+
+The net reads ten seconds as they are. The second view reads the beats that the net found, laid on
+each other (`decode.typical`). Longer records have an answer per ten-second window, and the mean of
+these.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fascicle.decode.beats import BeatPeaks
+from fascicle.decode.typical import rhythm_numbers, typical_beat
+from fascicle.models.typical import TypicalHead
+from fascicle.passing import Array, Prepared, spread, window_spans
+
+
+class Sight(NamedTuple):
+    """What the second view sees of a stretch of time: beat (lead, sample) and numbers (number,)."""
+
+    beat: Array
+    numbers: Array
+
+
+def sights_of(prepared: Prepared, found: BeatPeaks, rate_hz: float) -> list[Sight]:
+    """Return what is seen of each ten-second window that has a beat; of a day, one a minute."""
+    spans = spread(window_spans(prepared.signal.shape[1], rate_hz))
+    edges = np.searchsorted(found.time_s, np.array(spans) / rate_hz)
+    kinds = found.kinds.argmax(axis=0)
+    return [
+        Sight(
+            typical_beat(prepared.signal, found.time_s[a:z], kinds[a:z], rate_hz),
+            rhythm_numbers(found.time_s[a:z], kinds[a:z]),
+        )
+        for a, z in edges.tolist()
+        if z > a
+    ]
+
+
+@torch.inference_mode()
+def second_answer(
+    head: TypicalHead, prepared: Prepared, found: BeatPeaks, rate_hz: float
+) -> Array | None:
+    """Return the logits (class,) of the second view; None where no beat was found."""
+    sights = sights_of(prepared, found, rate_hz)
+    if not sights:
+        return None
+    rows = len(sights)
+    logits: Tensor = head(
+        torch.from_numpy(np.stack([sight.beat for sight in sights])),
+        torch.from_numpy(prepared.present).expand(rows, -1),
+        torch.from_numpy(np.stack([sight.numbers for sight in sights])),
+        torch.from_numpy(prepared.covariates).expand(rows, -1),
+    )
+    return np.asarray(logits.mean(0).numpy(), dtype=np.float32)
+
+
+def joined(own: Array, second: Array | None) -> Array:
+    """Return the mean of the net's logits (class,) and those of the second view, if there are."""
+    return own if second is None else np.asarray((own + second) / 2, dtype=np.float32)

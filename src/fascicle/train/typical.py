@@ -1,0 +1,239 @@
+"""Teach a finished bundle a second view of its diagnoses: the typical beat of each record.
+
+The net is frozen: it only says where the beats are. The records are those that taught its own
+diagnoses; temperatures and thresholds are fitted anew on those that it held out.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fascicle.bundle import TYPICAL, VIEWED, Bundle
+from fascicle.data.augment import Augmentation, draw_leads
+from fascicle.data.batch import Group
+from fascicle.data.pack import Entry
+from fascicle.data.packing import Progress, no_progress
+from fascicle.decode.beats import beat_peaks
+from fascicle.errors import BadBundle, BadData
+from fascicle.labels import Vocabulary
+from fascicle.models.typical import BEAT_SAMPLES, TypicalHead
+from fascicle.passing import record_logits
+from fascicle.second_view import sights_of
+from fascicle.tasks import TASKS
+from fascicle.train.held_out import Held, calibrate, follow, read_entry
+from fascicle.train.run import open_groups
+
+Floats = NDArray[np.float32]
+Reading = Callable[[Sequence[Entry]], Iterable[Entry]]
+Teaching = Callable[[range], Iterable[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sights:
+    """What the second view is taught: a row for each stretch of ten seconds of each record.
+
+    `beats` (row, lead, sample) mV, `present` (row, lead), `numbers` (row, number), `covariates`
+    (row, covariate), `labels` and `known` (row, class); `records` is how many they are of.
+    """
+
+    beats: Floats
+    present: NDArray[np.bool_]
+    numbers: Floats
+    covariates: Floats
+    labels: Floats
+    known: Floats
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """How the second view is taught.
+
+    `gain` varies all leads, `lead_gain` each by itself (standard deviations of logarithms), `noise`
+    is in mV, `shift` in samples to each side; `leads` says how often leads are gone, and
+    `covariate_drop` how often age and sex are not known.
+    """
+
+    steps: int = 1600
+    rows: int = 128
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.3
+    average: float = 0.99
+    gain: float = 0.15
+    lead_gain: float = 0.05
+    noise: float = 0.03
+    shift: int = 3
+    leads: Augmentation = field(default_factory=partial(Augmentation, lead_set=0.2, lead_drop=0.1))
+    covariate_drop: float = 0.2
+
+
+def gather(bundle: Bundle, groups: Sequence[Group], reading: Reading = iter) -> Sights:
+    """Return what the records of these groups show, as the bundle's net finds their beats.
+
+    Raises
+    ------
+    BadBundle
+        If it can have no second view (`check_viewable`).
+    BadData
+        If the net finds no beat in any of them.
+    """
+    check_viewable(bundle)
+    network, vocabulary = bundle.network(), bundle.vocabularies[VIEWED]
+    rate_hz = bundle.recipe.preprocessing.rate_hz
+    every = {entry.key: (group, entry) for group in groups for entry in group.entries}
+    rows, records = [], 0
+    for entry in reading([entry for _, entry in every.values()]):
+        group, _ = every[entry.key]
+        prepared = read_entry(group.pack, entry, group.leads)
+        logits = record_logits(network, {"beats": TASKS["beats"]}, prepared, rate_hz)["beats"]
+        made = TASKS["beats"].activate(logits)
+        seen = sights_of(prepared, beat_peaks(made[0], made[1:], rate_hz), rate_hz)
+        told = prepared.present, prepared.covariates, *_labels_of(entry, vocabulary)
+        rows += [(*sight, *told) for sight in seen]
+        records += bool(seen)
+    if not rows:
+        raise BadData(f"{bundle.recipe.name}: no beat found in {len(every)} records")
+    beats, numbers, present, covariates, labels, known = (
+        np.stack(column) for column in zip(*rows, strict=True)
+    )
+    return Sights(beats, present, numbers, covariates, labels, known, records)
+
+
+def _labels_of(entry: Entry, vocabulary: Vocabulary) -> tuple[Floats, Floats]:
+    labels, known = vocabulary.encode(entry.labels)
+    return labels.astype(np.float32), known.astype(np.float32)
+
+
+def check_viewable(bundle: Bundle) -> None:
+    """Refuse a bundle that cannot have a second view (BadBundle)."""
+    if bundle.members:
+        raise BadBundle("an ensemble has no one second view: teach its members, then join them")
+    if not {"beats", VIEWED} <= set(bundle.recipe.tasks):
+        has = ", ".join(bundle.recipe.tasks)
+        raise BadBundle(f"beats and {VIEWED} are needed; the net has {has}")
+    if bundle.network().windowed:
+        raise BadBundle("a net of windows of one length finds no beats of whole records")
+
+
+def teach(
+    sights: Sights, seed: int, lesson: Lesson | None = None, teaching: Teaching = iter
+) -> TypicalHead:
+    """Return the second view that these sights teach, the running average of its weights."""
+    lesson = lesson or Lesson()
+    rng = np.random.default_rng(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        head = TypicalHead(sights.labels.shape[1])
+        head.mean = torch.from_numpy(sights.numbers.mean(axis=0))
+        head.scale = torch.from_numpy(sights.numbers.std(axis=0) + np.float32(0.05))
+        return _fit(head, sights, lesson, rng, teaching).eval()
+
+
+def _fit(
+    head: TypicalHead,
+    sights: Sights,
+    lesson: Lesson,
+    rng: np.random.Generator,
+    teaching: Teaching,
+) -> TypicalHead:
+    rate, steps = lesson.learning_rate, lesson.steps
+    optimiser = torch.optim.AdamW(head.parameters(), lr=rate, weight_decay=lesson.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, rate, total_steps=max(steps, 2), pct_start=0.1
+    )
+    labels, known = torch.from_numpy(sights.labels), torch.from_numpy(sights.known)
+    kept = copy.deepcopy(head)
+    for step in teaching(range(steps)):
+        rows = rng.integers(len(labels), size=lesson.rows)
+        logits = head(*_varied(sights, rows, lesson, rng))
+        loss = functional.binary_cross_entropy_with_logits(logits, labels[rows], reduction="none")
+        mean = (loss * known[rows]).sum() / known[rows].sum().clamp(min=1)
+        optimiser.zero_grad()
+        mean.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(head.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        _follow(kept, head, min(lesson.average, (1 + step) / (10 + step)))
+    return kept
+
+
+@torch.no_grad()
+def _follow(kept: TypicalHead, head: TypicalHead, decay: float) -> None:
+    for mine, theirs in zip(kept.parameters(), head.parameters(), strict=True):
+        mine.lerp_(theirs, 1 - decay)
+
+
+def _varied(
+    sights: Sights, rows: NDArray[np.intp], lesson: Lesson, rng: np.random.Generator
+) -> tuple[Tensor, ...]:
+    """Return beats, leads, numbers and covariates of these rows, each varied by itself."""
+    count, leads, _ = sights.beats[rows].shape
+    shifts = rng.integers(-lesson.shift, lesson.shift + 1, size=(count, 1))
+    clock = (np.arange(BEAT_SAMPLES) - shifts) % BEAT_SAMPLES
+    moved = np.take_along_axis(sights.beats[rows], clock[:, None], axis=2)
+    gain = lesson.gain * rng.standard_normal((count, 1))
+    gain = gain + lesson.lead_gain * rng.standard_normal((count, leads))
+    beats = moved * np.exp(gain)[..., None].astype(np.float32)
+    beats += lesson.noise * rng.standard_normal(beats.shape, dtype=np.float32)
+    present = np.stack([draw_leads(own, lesson.leads, rng) for own in sights.present[rows]])
+    covariates = sights.covariates[rows].copy()
+    covariates[rng.random(count) < lesson.covariate_drop] = 0
+    varied = beats, present, sights.numbers[rows], covariates
+    return tuple(torch.from_numpy(array) for array in varied)
+
+
+def add_view(bundle: Bundle, head: TypicalHead, entry: dict[str, Any], held: Held) -> Bundle:
+    """Return the bundle with this second view in place of any other, and `entry` in its card.
+
+    Temperatures and thresholds are those of both views on the records held out; without any they
+    stay as they are. Scores of the net alone leave the card.
+    """
+    check_viewable(bundle)
+    own = {name: w for name, w in bundle.weights.items() if not name.startswith(TYPICAL)}
+    state = {f"{TYPICAL}{name}": tensor for name, tensor in head.state_dict().items()}
+    card = {**bundle.card, "typical": entry, "scores": []}
+    grown = replace(bundle, weights={**own, **state}, card=card, sha256="")
+    return calibrate(grown, grown.network(), held)
+
+
+def view_bundle(
+    bundle: Bundle,
+    data_dir: Path,
+    packs_dir: Path,
+    *,
+    seed: int = 0,
+    like: Bundle | None = None,
+    lesson: Lesson | None = None,
+    packing: Progress = no_progress,
+    reading: Reading = iter,
+    teaching: Teaching = iter,
+) -> Bundle:
+    """Return the bundle with a second view, taught on the records that taught its diagnoses.
+
+    Parameters
+    ----------
+    like
+        A development bundle whose temperatures, thresholds and scores are taken, as
+        `train.run.train_recipe` does.
+    packing, reading, teaching
+        Progress bars: of packs, of records whose beats are found, of steps.
+    """
+    check_viewable(bundle)
+    groups, held = open_groups(bundle.recipe, data_dir, packs_dir, packing)
+    teachers = [group for group in groups if VIEWED in group.tasks]
+    sights = gather(bundle, teachers, reading)
+    sets = sorted({entry.key.partition("/")[0] for group in teachers for entry in group.entries})
+    entry = {"sets": sets, "records": sights.records, "rows": len(sights.labels), "seed": seed}
+    grown = add_view(bundle, teach(sights, seed, lesson, teaching), entry, held)
+    return grown if like is None else follow(grown, like)

@@ -27,7 +27,7 @@ from fascicle.files import write_whole
 from fascicle.labels import Vocabulary
 from fascicle.models.context import ContextHead
 from fascicle.models.network import HeadPlan, Network, build_network
-from fascicle.models.typical import TypicalHead
+from fascicle.models.typical import TypicalView
 from fascicle.recipe import PerceiverRecipe, Recipe, parse_recipe
 from fascicle.record import BEAT_KINDS, LEADS, BundleInfo
 from fascicle.tasks import TASKS, Task, make_task
@@ -170,12 +170,12 @@ class Bundle:
         head.load_state_dict(widened(state))
         return head.eval()
 
-    def typical(self) -> TypicalHead | None:
+    def typical(self) -> TypicalView | None:
         """Return the second view of the diagnoses, if the bundle has one."""
         state = self._part(TYPICAL)
         if not state:
             return None
-        head = TypicalHead(len(self.vocabularies[VIEWED]))
+        head = TypicalView(len(self.vocabularies[VIEWED]))
         head.load_state_dict(widened(state))
         return head.eval()
 
@@ -186,7 +186,7 @@ class Bundle:
                 network = new_network(self.recipe, self.tasks())
                 seconds: dict[str, nn.Module] = {CONTEXT: ContextHead(len(BEAT_KINDS))}
                 if self._part(TYPICAL):
-                    seconds[TYPICAL] = TypicalHead(len(self.vocabularies[VIEWED]))
+                    seconds[TYPICAL] = TypicalView(len(self.vocabularies[VIEWED]))
         except (FascicleError, RuntimeError, ValueError, LookupError) as error:
             raise BadBundle(f"the recipe makes no network: {error}") from None
         state = dict(network.state_dict())

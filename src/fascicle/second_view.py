@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fascicle.decode.beats import BeatPeaks
 from fascicle.decode.typical import rhythm_numbers, typical_beat
-from fascicle.models.typical import TypicalHead
+from fascicle.models.typical import TypicalView
 from fascicle.passing import Array, Prepared, spread, window_spans
 
 
@@ -43,14 +43,14 @@ def sights_of(prepared: Prepared, found: BeatPeaks, rate_hz: float) -> list[Sigh
 
 @torch.inference_mode()
 def second_answer(
-    head: TypicalHead, prepared: Prepared, found: BeatPeaks, rate_hz: float
+    view: TypicalView, prepared: Prepared, found: BeatPeaks, rate_hz: float
 ) -> Array | None:
     """Return the logits (class,) of the second view; None where no beat was found."""
     sights = sights_of(prepared, found, rate_hz)
     if not sights:
         return None
     rows = len(sights)
-    logits: Tensor = head(
+    logits: Tensor = view(
         torch.from_numpy(np.stack([sight.beat for sight in sights])),
         torch.from_numpy(prepared.present).expand(rows, -1),
         torch.from_numpy(np.stack([sight.numbers for sight in sights])),

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from fascicle.decode.typical import CLOCK_S
 from fascicle.decode.typical import RHYTHM_NUMBERS as NAMES
-from fascicle.models.typical import BEAT_SAMPLES, RHYTHM_NUMBERS, TypicalHead
+from fascicle.models.typical import BEAT_SAMPLES, RHYTHM_NUMBERS, TypicalHead, TypicalView
 
 
 def made(rows: int = 3) -> tuple[TypicalHead, Tensor, Tensor, Tensor, Tensor]:
@@ -66,3 +66,11 @@ def test_every_class_gets_gradient() -> None:
     head(beat, present, numbers, covariates).sum().backward()
     assert head.out.weight.grad is not None
     assert bool((head.out.weight.grad.abs().sum(1) > 0).all())
+
+
+def test_a_view_is_the_mean_of_its_heads() -> None:
+    _, *rest = made()
+    view = TypicalView(5).eval()
+    each = torch.stack([head(*rest) for head in view.heads])
+    torch.testing.assert_close(view(*rest), each.mean(0))
+    assert not torch.equal(each[0], each[1])

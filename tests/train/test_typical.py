@@ -14,7 +14,7 @@ from fascicle.bundle import TYPICAL, VIEWED, Bundle, new_network, read_bundle, s
 from fascicle.cli.typical import typical_command
 from fascicle.ensemble import make_ensemble
 from fascicle.errors import BadBundle, BadRequest
-from fascicle.models.typical import BEAT_SAMPLES, RHYTHM_NUMBERS, TypicalHead
+from fascicle.models.typical import BEAT_SAMPLES, RHYTHM_NUMBERS, TypicalView
 from fascicle.outcomes import outcome, outcome_by_blocks
 from fascicle.predict import Model, predict
 from fascicle.recipe import Recipe
@@ -52,7 +52,7 @@ def bundle(make_recipe: MakeRecipe, packs: Path) -> Bundle:
 def grown(bundle: Bundle) -> Bundle:
     """Return the bundle with a second view that nothing has taught."""
     torch.manual_seed(1)
-    return add_view(bundle, TypicalHead(len(bundle.vocabularies[VIEWED])), ENTRY, [])
+    return add_view(bundle, TypicalView(len(bundle.vocabularies[VIEWED])), ENTRY, [])
 
 
 def made_up(rows: int, seed: int) -> Sights:
@@ -90,7 +90,9 @@ def test_unknown_labels_teach_nothing() -> None:
 
 def test_the_same_seed_teaches_the_same() -> None:
     sights = made_up(20, 0)
-    one, same, other = (teach(sights, seed, SHORT).out.weight for seed in (0, 0, 1))
+    one, same, other = (
+        teach(sights, seed, SHORT).get_parameter("heads.2.out.weight") for seed in (0, 0, 1)
+    )
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
 
@@ -104,12 +106,15 @@ def test_diagnoses_are_the_mean_of_both_and_all_else_stays(bundle: Bundle, grown
     own = predict(bundle.network(), bundle.tasks(), prepared, bundle)
     both = predict(grown.network(), grown.tasks(), prepared, grown)
     assert np.array_equal(both["beats"], own["beats"])
-    head = grown.typical()
-    assert head is not None
+    view = grown.typical()
+    assert view is not None
     with torch.no_grad():
-        head.out.weight.zero_()
-        head.out.bias.copy_(torch.arange(len(head.out.bias)) - 2.0)
-    weights = {**grown.weights, **{f"{TYPICAL}{n}": w for n, w in head.state_dict().items()}}
+        for name, weight in view.named_parameters():
+            if name.endswith(".out.weight"):
+                weight.zero_()
+            if name.endswith(".out.bias"):
+                weight.copy_(torch.arange(len(weight)) - 2.0)
+    weights = {**grown.weights, **{f"{TYPICAL}{n}": w for n, w in view.state_dict().items()}}
     fixed = replace(grown, weights=weights)
     made = predict(fixed.network(), fixed.tasks(), prepared, fixed)[VIEWED]
     logits = np.log(own[VIEWED] / (1 - own[VIEWED]))
@@ -171,25 +176,26 @@ def test_thresholds_are_fitted_on_both_and_the_bundle_is_kept(
     assert again.typical() is not None
     assert again.sha256 == saved.sha256
     again.network()
-    followed = view_bundle(bundle, packs, packs, like=made, lesson=SHORT)
+    followed = view_bundle(bundle, packs, packs, like=made, version="7", lesson=SHORT)
+    assert (followed.recipe.version, made.recipe.version) == ("7", bundle.recipe.version)
     assert followed.thresholds == made.thresholds
 
 
 def test_a_second_one_takes_the_place_of_the_first(grown: Bundle) -> None:
-    other = add_view(grown, TypicalHead(len(grown.vocabularies[VIEWED])), ENTRY, [])
+    other = add_view(grown, TypicalView(len(grown.vocabularies[VIEWED])), ENTRY, [])
     assert other.weights.keys() == grown.weights.keys()
 
 
 def test_weights_that_do_not_fit_are_refused(grown: Bundle) -> None:
-    weights = {**grown.weights, f"{TYPICAL}out.bias": torch.zeros(3)}
-    with pytest.raises(BadBundle, match=r"typical\.out\.bias"):
+    weights = {**grown.weights, f"{TYPICAL}heads.0.out.bias": torch.zeros(3)}
+    with pytest.raises(BadBundle, match=r"typical\.heads\.0\.out\.bias"):
         replace(grown, weights=weights).check_shapes()
 
 
 def test_refusals(bundle: Bundle, tmp_path: Path) -> None:
     ensemble = make_ensemble([bundle, bundle])
     with pytest.raises(BadBundle, match="members"):
-        add_view(ensemble, TypicalHead(2), ENTRY, [])
+        add_view(ensemble, TypicalView(2), ENTRY, [])
     own = {name: task for name, task in bundle.recipe.tasks.items() if name != "beats"}
     alone = replace(bundle, recipe=bundle.recipe.model_copy(update={"tasks": own}))
     with pytest.raises(BadBundle, match="beats and diagnosis"):
@@ -197,5 +203,5 @@ def test_refusals(bundle: Bundle, tmp_path: Path) -> None:
     there = tmp_path / "there"
     there.write_text("mine")
     with pytest.raises(BadRequest, match="already"):
-        typical_command(Path("default"), there, None, None, 0, None, False, 0)
+        typical_command(Path("default"), there, None, None, 0, None, None, False, 0)
     assert there.read_text() == "mine"

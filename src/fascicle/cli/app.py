@@ -261,6 +261,9 @@ def typical(
         Path | None,
         typer.Option(help="Development bundle: take its thresholds, temperatures and scores."),
     ] = None,
+    version: Annotated[
+        str | None, typer.Option(help="Of the new bundle. Default: as it was.")
+    ] = None,
     half: Annotated[bool, typer.Option("--half", help="Store the weights in 16 bits.")] = False,
     threads: Annotated[int, typer.Option(help="Threads; 0 leaves it to torch.", min=0)] = 0,
 ) -> None:
@@ -274,7 +277,7 @@ def typical(
     """
     from fascicle.cli.typical import typical_command
 
-    typical_command(bundle, out, data_dir, packs, seed, like, half, threads)
+    typical_command(bundle, out, data_dir, packs, seed, like, version, half, threads)
 
 
 @app.command()

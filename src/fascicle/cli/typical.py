@@ -23,6 +23,7 @@ def typical_command(
     packs: Path | None,
     seed: int,
     like: Path | None,
+    version: str | None,
     half: bool,
     threads: int,
 ) -> None:
@@ -53,6 +54,7 @@ def typical_command(
         packs_folder(packs),
         seed=seed,
         like=followed,
+        version=version,
         packing=bar,
         reading=reading,
         teaching=teaching,

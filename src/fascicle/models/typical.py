@@ -11,6 +11,8 @@ BEAT_SAMPLES = 100
 """Samples of a typical beat (`decode.typical.CLOCK_S`; a contract test keeps the two equal)."""
 RHYTHM_NUMBERS = 7
 """Numbers that tell of the rhythm (`decode.typical.RHYTHM_NUMBERS`, likewise)."""
+HEADS = 3
+"""Heads that answer together: each is small, and what chance taught one the others do not say."""
 
 
 class TypicalHead(nn.Module):
@@ -86,6 +88,25 @@ class TypicalHead(nn.Module):
         joined = functional.silu(self.join(self.dropout(read)))
         logits: Tensor = self.out(self.dropout(joined))
         return logits
+
+
+class TypicalView(nn.Module):
+    """The mean logits of several heads, which are taught apart."""
+
+    def __init__(self, classes: int, heads: int = HEADS) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(TypicalHead(classes) for _ in range(heads))
+
+    def forward(
+        self,
+        beat: Float[Tensor, "batch lead sample"],
+        present: Bool[Tensor, "batch lead"],
+        numbers: Float[Tensor, "batch number"],
+        covariates: Float[Tensor, "batch covariate"],
+    ) -> Float[Tensor, "batch class"]:
+        """Return logits; what stands in absent leads is ignored."""
+        seen = (beat, present, numbers, covariates)
+        return torch.stack([head(*seen) for head in self.heads]).mean(0)
 
 
 def _layer(inputs: int, outputs: int) -> nn.Sequential:

@@ -10,6 +10,7 @@ import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from fascicle.data.packing import Progress, no_progress
 from fascicle.decode.beats import beat_peaks
 from fascicle.errors import BadBundle, BadData
 from fascicle.labels import Vocabulary
-from fascicle.models.typical import BEAT_SAMPLES, TypicalHead
+from fascicle.models.typical import BEAT_SAMPLES, TypicalHead, TypicalView
 from fascicle.passing import record_logits
 from fascicle.second_view import sights_of
 from fascicle.tasks import TASKS
@@ -65,7 +66,7 @@ class Lesson:
     `covariate_drop` how often age and sex are not known.
     """
 
-    steps: int = 1600
+    steps: int = 3200
     rows: int = 128
     learning_rate: float = 2e-3
     weight_decay: float = 0.3
@@ -128,16 +129,20 @@ def check_viewable(bundle: Bundle) -> None:
 
 def teach(
     sights: Sights, seed: int, lesson: Lesson | None = None, teaching: Teaching = iter
-) -> TypicalHead:
-    """Return the second view that these sights teach, the running average of its weights."""
+) -> TypicalView:
+    """Return the second view that these sights teach: of each head the running average."""
     lesson = lesson or Lesson()
     rng = np.random.default_rng(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        head = TypicalHead(sights.labels.shape[1])
-        head.mean = torch.from_numpy(sights.numbers.mean(axis=0))
-        head.scale = torch.from_numpy(sights.numbers.std(axis=0) + np.float32(0.05))
-        return _fit(head, sights, lesson, rng, teaching).eval()
+        view = TypicalView(sights.labels.shape[1])
+        steps = iter(teaching(range(lesson.steps * len(view.heads))))
+        for place, head in enumerate(view.heads):
+            assert isinstance(head, TypicalHead)
+            head.mean = torch.from_numpy(sights.numbers.mean(axis=0))
+            head.scale = torch.from_numpy(sights.numbers.std(axis=0) + np.float32(0.05))
+            view.heads[place] = _fit(head, sights, lesson, rng, islice(steps, lesson.steps))
+    return view.eval()
 
 
 def _fit(
@@ -145,16 +150,16 @@ def _fit(
     sights: Sights,
     lesson: Lesson,
     rng: np.random.Generator,
-    teaching: Teaching,
+    steps: Iterable[int],
 ) -> TypicalHead:
-    rate, steps = lesson.learning_rate, lesson.steps
+    rate = lesson.learning_rate
     optimiser = torch.optim.AdamW(head.parameters(), lr=rate, weight_decay=lesson.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, rate, total_steps=max(steps, 2), pct_start=0.1
+        optimiser, rate, total_steps=max(lesson.steps, 2), pct_start=0.1
     )
     labels, known = torch.from_numpy(sights.labels), torch.from_numpy(sights.known)
     kept = copy.deepcopy(head)
-    for step in teaching(range(steps)):
+    for step, _ in enumerate(steps):
         rows = rng.integers(len(labels), size=lesson.rows)
         logits = head(*_varied(sights, rows, lesson, rng))
         loss = functional.binary_cross_entropy_with_logits(logits, labels[rows], reduction="none")
@@ -193,7 +198,7 @@ def _varied(
     return tuple(torch.from_numpy(array) for array in varied)
 
 
-def add_view(bundle: Bundle, head: TypicalHead, entry: dict[str, Any], held: Held) -> Bundle:
+def add_view(bundle: Bundle, view: TypicalView, entry: dict[str, Any], held: Held) -> Bundle:
     """Return the bundle with this second view in place of any other, and `entry` in its card.
 
     Temperatures and thresholds are those of both views on the records held out; without any they
@@ -201,7 +206,7 @@ def add_view(bundle: Bundle, head: TypicalHead, entry: dict[str, Any], held: Hel
     """
     check_viewable(bundle)
     own = {name: w for name, w in bundle.weights.items() if not name.startswith(TYPICAL)}
-    state = {f"{TYPICAL}{name}": tensor for name, tensor in head.state_dict().items()}
+    state = {f"{TYPICAL}{name}": tensor for name, tensor in view.state_dict().items()}
     card = {**bundle.card, "typical": entry, "scores": []}
     grown = replace(bundle, weights={**own, **state}, card=card, sha256="")
     return calibrate(grown, grown.network(), held)
@@ -214,6 +219,7 @@ def view_bundle(
     *,
     seed: int = 0,
     like: Bundle | None = None,
+    version: str | None = None,
     lesson: Lesson | None = None,
     packing: Progress = no_progress,
     reading: Reading = iter,
@@ -226,6 +232,8 @@ def view_bundle(
     like
         A development bundle whose temperatures, thresholds and scores are taken, as
         `train.run.train_recipe` does.
+    version
+        Of the new bundle; None leaves it as it was.
     packing, reading, teaching
         Progress bars: of packs, of records whose beats are found, of steps.
     """
@@ -236,4 +244,7 @@ def view_bundle(
     sets = sorted({entry.key.partition("/")[0] for group in teachers for entry in group.entries})
     entry = {"sets": sets, "records": sights.records, "rows": len(sights.labels), "seed": seed}
     grown = add_view(bundle, teach(sights, seed, lesson, teaching), entry, held)
+    if version is not None:
+        recipe = bundle.recipe.model_copy(update={"version": version})
+        grown = replace(grown, recipe=recipe)
     return grown if like is None else follow(grown, like)

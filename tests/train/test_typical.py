@@ -65,7 +65,7 @@ def made_up(rows: int, seed: int) -> Sights:
     numbers[labels[:, 1] > 0, 0] -= 1
     known = np.ones_like(labels)
     present, covariates = np.ones((rows, 12), bool), np.zeros((rows, 6), np.float32)
-    return Sights(beats, present, numbers, covariates, labels, known, rows)
+    return Sights(beats, present, numbers, covariates, labels, known, np.arange(rows))
 
 
 def test_it_learns_what_beat_and_rhythm_tell() -> None:
@@ -86,6 +86,13 @@ def test_unknown_labels_teach_nothing() -> None:
     )
     for mine, theirs in zip(one.parameters(), other.parameters(), strict=True):
         assert torch.equal(mine, theirs)
+
+
+def test_long_records_are_drawn_no_more_often() -> None:
+    sights = replace(made_up(6, 0), record=np.array([0, 1, 1, 1, 1, 2]))
+    assert sights.records == 3
+    sums = np.bincount(sights.record, sights.chances)
+    assert np.allclose(sums, 1 / 3)
 
 
 def test_the_same_seed_teaches_the_same() -> None:

@@ -45,7 +45,7 @@ class Sights:
     """What the second view is taught: a row for each stretch of ten seconds of each record.
 
     `beats` (row, lead, sample) mV, `present` (row, lead), `numbers` (row, number), `covariates`
-    (row, covariate), `labels` and `known` (row, class); `records` is how many they are of.
+    (row, covariate), `labels` and `known` (row, class); `record` (row,) counts the records.
     """
 
     beats: Floats
@@ -54,7 +54,18 @@ class Sights:
     covariates: Floats
     labels: Floats
     known: Floats
-    records: int
+    record: NDArray[np.intp]
+
+    @property
+    def records(self) -> int:
+        """Return how many records there are."""
+        return int(self.record[-1]) + 1
+
+    @property
+    def chances(self) -> NDArray[np.float64]:
+        """Return how often each row is drawn, (row,): every record alike, however long."""
+        share = 1 / np.bincount(self.record)[self.record]
+        return np.asarray(share / share.sum())
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +104,8 @@ def gather(bundle: Bundle, groups: Sequence[Group], reading: Reading = iter) -> 
     network, vocabulary = bundle.network(), bundle.vocabularies[VIEWED]
     rate_hz = bundle.recipe.preprocessing.rate_hz
     every = {entry.key: (group, entry) for group in groups for entry in group.entries}
-    rows, records = [], 0
+    rows: list[tuple[NDArray[Any], ...]] = []
+    counts: list[int] = []
     for entry in reading([entry for _, entry in every.values()]):
         group, _ = every[entry.key]
         prepared = read_entry(group.pack, entry, group.leads)
@@ -102,13 +114,14 @@ def gather(bundle: Bundle, groups: Sequence[Group], reading: Reading = iter) -> 
         seen = sights_of(prepared, beat_peaks(made[0], made[1:], rate_hz), rate_hz)
         told = prepared.present, prepared.covariates, *_labels_of(entry, vocabulary)
         rows += [(*sight, *told) for sight in seen]
-        records += bool(seen)
+        counts += [len(seen)] if seen else []
     if not rows:
         raise BadData(f"{bundle.recipe.name}: no beat found in {len(every)} records")
     beats, numbers, present, covariates, labels, known = (
         np.stack(column) for column in zip(*rows, strict=True)
     )
-    return Sights(beats, present, numbers, covariates, labels, known, records)
+    record = np.repeat(np.arange(len(counts)), counts)
+    return Sights(beats, present, numbers, covariates, labels, known, record)
 
 
 def _labels_of(entry: Entry, vocabulary: Vocabulary) -> tuple[Floats, Floats]:
@@ -158,9 +171,9 @@ def _fit(
         optimiser, rate, total_steps=max(lesson.steps, 2), pct_start=0.1
     )
     labels, known = torch.from_numpy(sights.labels), torch.from_numpy(sights.known)
-    kept = copy.deepcopy(head)
+    chances, kept = sights.chances, copy.deepcopy(head)
     for step, _ in enumerate(steps):
-        rows = rng.integers(len(labels), size=lesson.rows)
+        rows = rng.choice(len(labels), size=lesson.rows, p=chances)
         logits = head(*_varied(sights, rows, lesson, rng))
         loss = functional.binary_cross_entropy_with_logits(logits, labels[rows], reduction="none")
         mean = (loss * known[rows]).sum() / known[rows].sum().clamp(min=1)

@@ -15,10 +15,10 @@ from fascicle.errors import BadRequest
 from fascicle.record import Signal
 from fascicle.signal.baseline import amplify, remove_baseline, subtract_trimmed_mean, zscore
 from fascicle.signal.filters import (
-    _extended,
     bandpass,
     bridged,
     by_lead,
+    extended,
     fill_gaps,
     highpass,
     lowpass,
@@ -270,7 +270,7 @@ def test_a_stretch_is_extended_as_the_whole_signal_is(start: int, length: int) -
     row = np.random.default_rng(0).standard_normal(100).astype(np.float32)
     whole = np.pad(row, (50, 150), "reflect", reflect_type="odd")
     expected = whole[50 + start : 50 + start + length]
-    np.testing.assert_array_equal(_extended(row, start, start + length), expected)
+    np.testing.assert_array_equal(extended(row, start, start + length), expected)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])

@@ -11,7 +11,7 @@ from scipy.signal import oaconvolve
 
 from fascicle.errors import BadRequest
 from fascicle.record import Signal
-from fascicle.signal.filters import LONG_S, STRETCH_S, fill_gaps
+from fascicle.signal.filters import LONG_S, STRETCH_S, bridged, fill_gaps
 
 SILENT_MV = 0.01
 EDGE_ROWS = 512
@@ -64,9 +64,10 @@ def lowess_baseline(signal: Signal, rate_hz: float, span_s: float = 2.0) -> Sign
     """
     if not span_s > 0:
         raise BadRequest(f"the LOWESS span must be positive, not {span_s} s")
-    filled, _ = fill_gaps(signal)
-    offset = filled.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
-    filled -= offset  # local lines keep constants; float32 sums are exact to more digits near zero
+    signal = bridged(signal)
+    offset = signal.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
+    # local lines keep constants; float32 sums are exact to more digits near zero
+    filled: Signal = signal - offset
     samples = filled.shape[1]
     half = math.floor(span_s * rate_hz / 2)
     width = 2 * half + 1
@@ -96,22 +97,23 @@ def lowess_baseline(signal: Signal, rate_hz: float, span_s: float = 2.0) -> Sign
 
 def remove_baseline(signal: Signal, rate_hz: float, span_s: float = 2.0) -> Signal:
     """Return the signal minus its LOWESS curve."""
-    filled, _ = fill_gaps(signal)
-    filled -= lowess_baseline(filled, rate_hz, span_s)
-    return filled
+    signal = bridged(signal)
+    curve = lowess_baseline(signal, rate_hz, span_s)
+    np.subtract(signal, curve, out=curve)
+    return curve
 
 
 def subtract_trimmed_mean(signal: Signal, share: float = 0.1) -> Signal:
     """Return every lead minus its mean without the lowest and highest `share` of its samples."""
     if not 0 <= share < 0.5:
         raise BadRequest(f"the trimmed share must be in [0, 0.5), not {share}")
-    filled, _ = fill_gaps(signal)
-    samples = filled.shape[1]
+    signal = bridged(signal)
+    samples = signal.shape[1]
     cut = int(share * samples)
-    ordered = np.partition(filled, sorted({cut, samples - cut - 1}), axis=1)
+    ordered = np.partition(signal, sorted({cut, samples - cut - 1}), axis=1)
     mean = ordered[:, cut : samples - cut].mean(axis=1, keepdims=True, dtype=np.float64)
-    filled -= mean.astype(np.float32)
-    return filled
+    np.subtract(signal, mean.astype(np.float32), out=ordered)
+    return ordered
 
 
 def amplify(signal: Signal, quantile: float = 0.98, target_mv: float = 1.0) -> Signal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -67,17 +68,22 @@ PAPER = Preprocessing(rate_hz=500.0, amplify=True)
 """Preprocessing of segment-perceive-classify (Sodmann et al., CinC 2021)."""
 
 
-def _filtered(signal: Signal, rate_hz: float, how: Preprocessing) -> Signal:
-    """Return the signal low-passed and without its baseline."""
+Step = Callable[[Signal], Signal]
+
+
+def _filters(rate_hz: float, how: Preprocessing) -> list[Step]:
+    """Return what low-passes a signal and removes its baseline."""
+    steps: list[Step] = []
     if how.lowpass_hz is not None:
-        signal = lowpass(signal, rate_hz, *how.lowpass_hz)
+        pass_hz, stop_hz = how.lowpass_hz
+        steps.append(partial(lowpass, rate_hz=rate_hz, pass_hz=pass_hz, stop_hz=stop_hz))
     if how.notch_hz is not None:
-        signal = notch(signal, rate_hz, how.notch_hz)
+        steps.append(partial(notch, rate_hz=rate_hz, mains_hz=how.notch_hz))
     if how.baseline == "lowess":
-        signal = remove_baseline(signal, rate_hz, how.baseline_span_s)
+        steps.append(partial(remove_baseline, rate_hz=rate_hz, span_s=how.baseline_span_s))
     elif how.baseline == "highpass":
-        signal = highpass(signal, rate_hz, how.highpass_hz)
-    return signal
+        steps.append(partial(highpass, rate_hz=rate_hz, corner_hz=how.highpass_hz))
+    return steps
 
 
 def prepare(
@@ -105,13 +111,16 @@ def prepare(
 
 def _clean(signal: Signal, rate_hz: float, how: Preprocessing) -> Signal:
     """Return what `prepare` does, with the gain that the signal has."""
-    signal = bridged(signal)
+    steps: list[Step] = [bridged]
     if how.jump_mv is not None:
-        signal = remove_jumps(signal, how.jump_mv)
+        steps.append(partial(remove_jumps, limit_mv=how.jump_mv))
+    to_rate = partial(resample, rate_hz=rate_hz, new_rate_hz=how.rate_hz)
     if rate_hz > how.rate_hz:
-        signal = _filtered(resample(signal, rate_hz, how.rate_hz), how.rate_hz, how)
+        steps += [to_rate, *_filters(how.rate_hz, how)]
     else:
-        signal = resample(_filtered(signal, rate_hz, how), rate_hz, how.rate_hz)
+        steps += [*_filters(rate_hz, how), to_rate]
     if how.trimmed_mean is not None:
-        signal = subtract_trimmed_mean(signal, how.trimmed_mean)
+        steps.append(partial(subtract_trimmed_mean, share=how.trimmed_mean))
+    for step in steps:  # one after another, so that what a long signal was before goes
+        signal = step(signal)
     return signal

@@ -18,6 +18,7 @@ from scipy.fft import irfft, next_fast_len, rfft
 from scipy.signal import buttord
 
 from fascicle.errors import BadRequest
+from fascicle.memory import give_back
 from fascicle.record import Signal
 
 Made = TypeVar("Made")
@@ -62,7 +63,10 @@ def fill_gaps(signal: Signal) -> tuple[Signal, NDArray[np.bool_]]:
         if gaps.all():
             filled[lead] = 0.0
         else:
-            there = np.flatnonzero(~gaps)
+            beside = np.zeros_like(gaps)
+            beside[1:] |= gaps[:-1]
+            beside[:-1] |= gaps[1:]
+            there = np.flatnonzero(beside & ~gaps)  # between these the bridges stand
             filled[lead, gaps] = np.interp(np.flatnonzero(gaps), there, filled[lead, there])
     return filled, missing
 
@@ -77,9 +81,12 @@ def by_lead(work: Callable[[Signal], Made], signal: Signal, threads: int = 1) ->
     """Return what is made of each lead (1, sample), of as many leads at a time as threads."""
     rows = [row[None] for row in signal]
     if min(threads, len(rows)) <= 1:
-        return [work(row) for row in rows]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(work, rows))
+        made = [work(row) for row in rows]
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            made = list(pool.map(work, rows))
+    give_back()
+    return made
 
 
 def remove_jumps(signal: Signal, limit_mv: float = 4.0, widest: int = WIDEST_SPIKE) -> Signal:
@@ -134,13 +141,13 @@ def _zero_phase(signal: Signal, rate_hz: float, gain: Gain, settle_s: float) -> 
     filtered = np.empty_like(signal)
     for row, result in zip(signal, filtered, strict=True):
         for start in range(0, samples, size):
-            extended = _extended(row, start - pad, start - pad + length)
-            part = irfft(rfft(extended) * curve, length)
+            seen = extended(row, start - pad, start - pad + length)
+            part = irfft(rfft(seen) * curve, length)
             result[start : start + size] = part[pad : pad + min(size, samples - start)]
     return filtered
 
 
-def _extended(row: NDArray[np.float32], start: int, stop: int) -> NDArray[np.float32]:
+def extended(row: NDArray[np.float32], start: int, stop: int) -> NDArray[np.float32]:
     """Return row[start:stop], reflected oddly where that lies beyond its ends."""
     before, after = max(-start, 0), max(stop - row.size, 0)
     # as much of the row as the reflections show

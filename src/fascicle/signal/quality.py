@@ -57,6 +57,7 @@ def lead_scores(signal: Signal, rate_hz: float) -> dict[str, Scores]:
     low, high = np.quantile(band, [0.005, 0.995], axis=1, overwrite_input=True)
     del band  # here and below: what is as large as the signal goes as soon as it can
     noisy, motion = _noise(slow, work_hz)
+    del slow
     return {
         "disconnected": lost.mean(axis=1) / LOST_SHARE,
         "flat": _flat_share(filled, lost, rate_hz) / FLAT_SHARE,

@@ -17,10 +17,12 @@ from scipy.signal import firwin, upfirdn
 
 from fascicle.errors import BadRequest
 from fascicle.record import Record, Signal
-from fascicle.signal.filters import bridged
+from fascicle.signal.filters import bridged, extended
 
 HALF_LENGTH = 12
 KAISER_BETA = 5.0
+AT_ONCE = 100_000
+"""Samples of the result that are made at once."""
 LARGEST_FACTOR = 10_000
 LARGEST_RATIO = 1_000
 
@@ -74,9 +76,15 @@ def resample(signal: Signal, rate_hz: float, new_rate_hz: float) -> Signal:
     front = down * math.ceil((HALF_LENGTH + 1) * max(up, down) / up / down)
     skip = (front * up + HALF_LENGTH * max(up, down) + down - 1) // down
     result = np.empty((filled.shape[0], length), dtype=np.float32)
-    for lead, row in enumerate(filled):
-        extended = np.pad(row, front, "reflect", reflect_type="odd")
-        result[lead] = upfirdn(taps, extended, up, down)[skip : skip + length]
+    # stretches begin where an output falls on an input: the filter's phase is the same in each
+    size = up * max(AT_ONCE // up, 1)
+    for row, made in zip(filled, result, strict=True):
+        for start in range(0, length, size):
+            count = min(size, length - start)
+            first = start // up * down
+            last = samples if start + count == length else first + size // up * down
+            seen = extended(row, first - front, last + front)
+            made[start : start + count] = upfirdn(taps, seen, up, down)[skip : skip + count]
     if filled is not signal:
         missing = ~np.isfinite(signal)
         nearest = np.minimum(np.rint(np.arange(length) * (down / up)).astype(np.int64), samples - 1)

@@ -54,25 +54,27 @@ def consensus(
         raise ValueError(f"share must lie in 0..1 and stray in 0..0.5, not {share} and {stray}")
     need = max(1, math.ceil(share * len(waves) - 1e-9))
     found: list[Wave] = []
-    for kind in WAVE_KINDS:
-        found += _agreed(kind, _collect(waves, kind), need, stray)
+    for kind, marks in _collect(waves).items():
+        found += _agreed(kind, marks, need, stray)
     return _apart(sorted(found, key=lambda wave: (wave.onset_s or 0.0, wave.kind)))
 
 
-def _collect(waves: Mapping[str, Sequence[Wave]], kind: WaveKind) -> _Marks:
-    rows: list[tuple[float, float, float, float]] = []
-    leads: list[int] = []
-    for number, own in enumerate(waves.values()):
-        for wave in own:
-            if wave.kind != kind:
-                continue
-            if wave.onset_s is None or wave.peak_s is None or wave.offset_s is None:
-                raise ValueError(f"a consensus needs all three times of a wave, not {wave}")
-            rows.append((wave.onset_s, wave.peak_s, wave.offset_s, wave.probability))
-            leads.append(number)
-    table = np.array(rows, dtype=np.float64).reshape(-1, 4)
-    onset, peak, offset, probability = table.T
-    return _Marks(onset, peak, offset, probability, np.array(leads, dtype=np.intp))
+def _collect(waves: Mapping[str, Sequence[Wave]]) -> dict[WaveKind, _Marks]:
+    every = [wave for own in waves.values() for wave in own]
+    lead = np.repeat(np.arange(len(waves)), [len(own) for own in waves.values()])
+    kinds = np.array([wave.kind for wave in every], dtype="U3")
+    # column by column: a tuple per wave would keep the garbage collector busy
+    onset = np.array([wave.onset_s for wave in every], dtype=np.float64)
+    peak = np.array([wave.peak_s for wave in every], dtype=np.float64)
+    offset = np.array([wave.offset_s for wave in every], dtype=np.float64)
+    probability = np.array([wave.probability for wave in every], dtype=np.float64)
+    for place in np.flatnonzero(np.isnan(onset + peak + offset)):  # None becomes NaN
+        raise ValueError(f"a consensus needs all three times of a wave, not {every[place]}")
+    found = {}
+    for kind in WAVE_KINDS:
+        own = kinds == kind
+        found[kind] = _Marks(onset[own], peak[own], offset[own], probability[own], lead[own])
+    return found
 
 
 def _agreed(kind: WaveKind, marks: _Marks, need: int, stray: float) -> list[Wave]:
@@ -82,8 +84,9 @@ def _agreed(kind: WaveKind, marks: _Marks, need: int, stray: float) -> list[Wave
     group = _nearest_core(marks, start, stop)
     member = group >= 0
     group = group[member]
-    pairs = np.unique(np.column_stack([group, marks.lead[member]]), axis=0)
-    enough = np.bincount(pairs[:, 0], minlength=start.size) >= need
+    leads = int(marks.lead.max()) + 1
+    waves = np.bincount(group * leads + marks.lead[member], minlength=start.size * leads)
+    enough = (waves.reshape(-1, leads) > 0).sum(axis=1) >= need
     onset = _group_quantile(marks.onset[member], group, stray)
     peak = _group_quantile(marks.peak[member], group, 0.5)
     offset = _group_quantile(marks.offset[member], group, 1 - stray)

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fascicle.errors import BadFile, BadRequest
-from fascicle.record import Beat, Findings, Record
+from fascicle.record import Beat, Findings, Record, Wave
 from fascicle.report import FORMATS, summary_row, write_findings, write_summary
 from fascicle.report import page as page_module
 from fascicle.report.write import file_stem, findings_json
@@ -143,6 +143,26 @@ def test_json_takes_numpy_numbers(findings: Findings) -> None:
     assert '{"time_s": 0.5, "kind": "N", "probability": 0.25}' in findings_json(
         replace(findings, beats=(beat,))
     )
+
+
+@pytest.mark.parametrize(
+    "wave",
+    [
+        Wave("II", "QRS", 0.1, 0.125, 1 / 3, 0.875),
+        Wave(None, "P", 1e-7, 1e22, 2.0, 1.0),
+        Wave('a"}, {"', "T", 0.0, None, 5.0, 1),
+        Wave("I", "T", np.float32(0.5), np.float64(0.7), 3, 1.0),  # type: ignore[arg-type]
+    ],
+)
+def test_json_of_a_wave_is_what_the_library_writes(findings: Findings, wave: Wave) -> None:
+    text = json.dumps(wave.to_dict(), ensure_ascii=False, default=float)
+    assert f"    {text}\n" in findings_json(replace(findings, waves=(wave,)))
+
+
+def test_json_refuses_waves_that_are_not_finite(findings: Findings) -> None:
+    for wave in (Wave("I", "P", 0.0, 0.1, float("inf")), Wave("I", "P", 0.0, 0.1, 0.2, np.nan)):
+        with pytest.raises(ValueError, match="JSON"):
+            findings_json(replace(findings, waves=(wave,)))
 
 
 def test_json_has_a_line_per_beat(findings: Findings) -> None:

@@ -10,9 +10,10 @@ import csv
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args
@@ -21,7 +22,7 @@ import numpy as np
 
 from fascicle.errors import BadFile, BadRequest
 from fascicle.io import write_annotations
-from fascicle.record import Beat, Findings, Record, Wave
+from fascicle.record import Findings, Record, Wave
 from fascicle.report.challenge import challenge_text, check_challenge_target
 from fascicle.report.text import group_present
 
@@ -196,23 +197,48 @@ def findings_json(findings: Findings) -> str:
 def _json_parts(findings: Findings) -> Iterator[str]:
     """Yield the text piece by piece: the waves of a day are a hundred megabytes."""
     encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_plain).encode
-    many: dict[str, tuple[Wave | Beat, ...]] = {"waves": findings.waves, "beats": findings.beats}
+    many = {
+        "waves": _wave_lines(findings.waves, encode),
+        "beats": (encode(beat.to_dict()) for beat in findings.beats),
+    }
     before = "{\n"
     for key, value in replace(findings, waves=(), beats=()).to_dict().items():
         yield f"{before}  {encode(key)}: "
         before = ",\n"
-        items: Iterator[Any] = iter(value if isinstance(value, list) else ())
-        if key in many:
-            items = (item.to_dict() for item in many[key])
-        first = next(items, None)
+        lines = many.get(key, map(encode, value if isinstance(value, list) else ()))
+        first = next(lines, None)
         if first is None:
             yield encode(value)
             continue
-        yield f"[\n    {encode(first)}"
-        for item in items:
-            yield f",\n    {encode(item)}"
+        yield f"[\n    {first}"
+        for line in lines:
+            yield f",\n    {line}"
         yield "\n  ]"
     yield "\n}\n"
+
+
+def _wave_lines(waves: Iterable[Wave], encode: Callable[[Any], str]) -> Iterator[str]:
+    """Yield what `encode` makes of each wave, in less than half of its time."""
+    heads: dict[tuple[str | None, str], str] = {}
+    number = float.__repr__  # as JSON writes it
+    for wave in waves:
+        onset, peak, offset, share = wave.onset_s, wave.peak_s, wave.offset_s, wave.probability
+        if not (
+            isinstance(onset, float)
+            and isinstance(peak, float)
+            and isinstance(offset, float)
+            and isinstance(share, float)
+            and isfinite(onset + peak + offset + share)
+        ):  # left out, of another type, or to be refused
+            yield encode(wave.to_dict())
+            continue
+        key = (wave.lead, wave.kind)
+        if key not in heads:
+            heads[key] = encode({"lead": wave.lead, "kind": wave.kind})[:-1]
+        yield (
+            f'{heads[key]}, "onset_s": {number(onset)}, "peak_s": {number(peak)}, '
+            f'"offset_s": {number(offset)}, "probability": {number(share)}}}'
+        )
 
 
 def _plain(value: object) -> object:

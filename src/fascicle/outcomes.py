@@ -39,6 +39,8 @@ from fascicle.second_view import joined, second_answer
 from fascicle.tasks import TASKS, Answer, Outcome, Task
 
 BLOCK_S = 300.0
+BLOCKS_BETWEEN = 12
+"""After so many blocks memory that is free is given back."""
 MARGIN_S = 30.0
 """To each side of what counts: the eight beats around a beat of a slow heart."""
 
@@ -158,15 +160,19 @@ def outcome_by_blocks(
             answers.add(piece.frames)
             yield [*(piece.logits[name].numpy() for name in dense), piece.frames.numpy()]
 
-    give_back()  # what reading and cleaning have freed
     decoder = Decoder(network, tasks, prepared, bundle)
     margin = frame * round(MARGIN_S * rate_hz / frame)
     size = frame * round(block_s * rate_hz / frame) + 2 * margin
     steps = [*(1 for _ in dense), frame]
-    for window, arrays in recut(cut(samples, size, 2 * margin), columns(), steps):
+    blocks = recut(cut(samples, size, 2 * margin), columns(), steps)
+    for number, (window, arrays) in enumerate(blocks):
         decoder.take(window, dict(zip(dense, arrays[:-1], strict=True)), arrays[-1])
-    give_back()  # what the net has freed
-    return decoder.outcome(answers.mean())
+        if number % BLOCKS_BETWEEN == 0:  # waves, which stay, lie between what the net has freed
+            give_back()
+    give_back()
+    found = decoder.outcome(answers.mean())
+    give_back()
+    return found
 
 
 class Decoder:

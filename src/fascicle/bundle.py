@@ -110,7 +110,9 @@ class Bundle:
             for name, settings in self.recipe.tasks.items()
         }
         if self._part(TYPICAL):
-            made[VIEWED] = replace(made[VIEWED], needs=(*made[VIEWED].needs, "beats"))
+            finds = tuple(name for name in ("waves", "beats") if name in made)
+            needs = tuple(dict.fromkeys((*made[VIEWED].needs, *finds)))
+            made[VIEWED] = replace(made[VIEWED], needs=needs)
         return made
 
     def thresholds_of(self, task: str) -> tuple[float, ...]:

@@ -35,7 +35,7 @@ from fascicle.passing import (
     pieces,
 )
 from fascicle.record import LEADS, Beat, Rhythm, Wave
-from fascicle.second_view import joined, second_answer
+from fascicle.second_view import QRS, joined, mean_qrs, second_answer
 from fascicle.tasks import TASKS, Answer, Outcome, Task
 
 BLOCK_S = 300.0
@@ -69,7 +69,9 @@ def tell_by_context(
 ) -> None:
     """Write the kinds that the beats around a beat tell into its probabilities, in place."""
     beats = made["beats"]
-    times = np.array([beat.time_s for beat in find_beats(beats[0], beats[1:], rate_hz)])
+    qrs = mean_qrs(made["waves"][prepared.present])
+    found = find_beats(beats[0], beats[1:], rate_hz, qrs=qrs)
+    times = np.array([beat.time_s for beat in found])
     if times.size:
         p_wave = [made["waves"][row, 1] for row in np.flatnonzero(prepared.present)]
         told = _told(second, prepared, p_wave, times, rate_hz)
@@ -102,7 +104,8 @@ def outcome(
             waves += delineate(arrays["waves"][row], rate_hz, lead, signal=prepared.signal[row])
     beats: tuple[Beat, ...] = ()
     if "beats" in arrays:
-        beats = find_beats(arrays["beats"][0], arrays["beats"][1:], rate_hz)
+        qrs = mean_qrs(arrays["waves"][prepared.present]) if "waves" in arrays else None
+        beats = find_beats(arrays["beats"][0], arrays["beats"][1:], rate_hz, qrs=qrs)
     duration_s = prepared.signal.shape[1] / rate_hz
     rhythms, answers = _said(arrays, bundle, tasks, duration_s)
     return Outcome(leave_out_p(waves, rhythms), beats, rhythms, answers)
@@ -198,11 +201,14 @@ class Decoder:
 
     def take(self, window: Window, logits: Mapping[str, Array], frames: Array) -> None:
         """Decode a block from its dense logits (..., sample) and its deepest frames."""
+        qrs = None
         if "waves" in self.tasks:
-            self._take_waves(window, logits["waves"])
+            qrs = self._take_waves(window, logits["waves"])
+        elif "waves" in logits:
+            qrs = mean_qrs(TASKS["waves"].activate(logits["waves"][self.prepared.present]))
         if "beats" in self.tasks or self.view is not None:
             made = TASKS["beats"].activate(logits["beats"])
-            found = beat_peaks(made[0], made[1:], self.rate_hz)
+            found = beat_peaks(made[0], made[1:], self.rate_hz, qrs=qrs)
             if self.second is not None:  # it goes by what the net says at the R peak
                 place = np.rint(found.time_s * self.rate_hz).astype(np.intp)
                 kinds = made[1:, np.clip(place, 0, made.shape[1] - 1)]
@@ -230,11 +236,14 @@ class Decoder:
         named = self._named_beats(beats) if beats and "beats" in self.tasks else ()
         return Outcome(waves, named, rhythms, answers)
 
-    def _take_waves(self, window: Window, logits: Array) -> None:
+    def _take_waves(self, window: Window, logits: Array) -> Array:
+        """Keep the waves of a block; return the probability of a QRS (sample,) in it."""
         task, shift_s = self.tasks["waves"], window.start / self.rate_hz
         first, last = window.keep_start - window.start, window.keep_stop - window.start
+        qrs = np.zeros(logits.shape[-1], dtype=np.float32)
         for row, own in self.waves.items():
             made = task.activate(logits[row])
+            qrs += made[QRS] / len(self.waves)
             if self.p_wave.size:
                 p_wave = self.p_wave[window.keep_start : window.keep_stop]
                 np.maximum(p_wave, made[1, first:last], out=p_wave)
@@ -243,6 +252,7 @@ class Decoder:
             onsets = shift_s + np.array([wave.onset_s for wave in found], dtype=np.float64)
             for index in np.flatnonzero(self._counts(window, onsets)).tolist():
                 own.append(_later(found[index], shift_s))
+        return qrs
 
     def _counts(self, window: Window, time_s: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return which times lie in the part of a block that counts."""

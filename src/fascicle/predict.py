@@ -16,7 +16,6 @@ from torch import Tensor
 
 from fascicle.bundle import VIEWED, Bundle, default_bundle, read_bundle
 from fascicle.data.batch import encode_covariates
-from fascicle.decode.beats import beat_peaks
 from fascicle.decode.consensus import consensus
 from fascicle.decode.ensembles import combine
 from fascicle.decode.intervals import intervals
@@ -50,13 +49,13 @@ from fascicle.record import (
     Record,
     Signal,
 )
-from fascicle.second_view import second_answer
+from fascicle.second_view import peaks_of, second_answer
 from fascicle.signal.chain import prepare
 from fascicle.signal.electrodes import swapped_electrodes
 from fascicle.signal.leads import select_leads
 from fascicle.signal.limbs import limb_lead_mismatch
 from fascicle.signal.quality import assess
-from fascicle.tasks import TASKS, Outcome, Task
+from fascicle.tasks import Outcome, Task
 
 __all__ = [
     "Model",
@@ -241,8 +240,7 @@ def _second_answer(
     if view is None:
         return None
     rate_hz = bundle.recipe.preprocessing.rate_hz
-    made = TASKS["beats"].activate(found["beats"])
-    return second_answer(view, prepared, beat_peaks(made[0], made[1:], rate_hz), rate_hz)
+    return second_answer(view, prepared, peaks_of(found, prepared, rate_hz), rate_hz)
 
 
 def predict_many(

@@ -7,16 +7,35 @@ these.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fascicle.decode.beats import BeatPeaks
+from fascicle.decode.beats import BeatPeaks, beat_peaks
+from fascicle.decode.delineation import WAVE_CLASSES
 from fascicle.decode.typical import rhythm_numbers, typical_beat
 from fascicle.models.typical import TypicalView
 from fascicle.passing import Array, Prepared, spread, window_spans
+from fascicle.tasks import TASKS
+
+QRS = WAVE_CLASSES.index("QRS")
+
+
+def peaks_of(logits: Mapping[str, Array], prepared: Prepared, rate_hz: float) -> BeatPeaks:
+    """Return the beats that the logits of beats (6, sample), and of waves if there, make."""
+    made = TASKS["beats"].activate(logits["beats"])
+    qrs = None
+    if "waves" in logits:
+        qrs = mean_qrs(TASKS["waves"].activate(logits["waves"][prepared.present]))
+    return beat_peaks(made[0], made[1:], rate_hz, qrs=qrs)
+
+
+def mean_qrs(waves: Array) -> Array:
+    """Return the probability of a QRS (sample,), the mean over leads of waves (lead, 4, sample)."""
+    return np.asarray(waves[:, QRS].mean(axis=0), dtype=np.float32)
 
 
 class Sight(NamedTuple):

@@ -196,3 +196,17 @@ def test_pages_have_markers_and_the_figures_in_results(name: str) -> None:
     assert "<!-- end of results -->" in page
     assert f"Commit {results['commit']}." in page
     assert check_spreads(results) > 10
+
+
+@pytest.mark.slow
+def test_second_view(tmp_path: Path) -> None:
+    run = start([BENCHMARKS / "second-view" / "run.py", "--quick", "--out", tmp_path])
+    results = finished(run, tmp_path)
+    assert [part["leads"] for part in results["parts"]] == ["12", "6", "4", "3", "2", "1"]
+    for part in results["parts"]:
+        assert part["records"] == 4
+        for scores in part["scores"].values():
+            assert {"net", "typical beat", "both", "gain"} == set(scores)
+            value, low, high = scores["both"]
+            assert 0 <= low <= value <= high <= 1
+    assert "gain of both over the net" in run.stdout

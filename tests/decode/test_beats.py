@@ -113,3 +113,48 @@ def test_what_cannot_be_right_is_refused(
 def test_a_signal_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match="signal"):
         find_beats(np.zeros(9, np.float32), flat(9), RATE_HZ, signal=np.zeros(8, np.float32))
+
+
+def flanked(heights: dict[float, float], samples: int = 1500) -> np.ndarray:
+    """Return bumps of these heights at these times."""
+    made = np.zeros(samples, np.float32)
+    for time_s, height in heights.items():
+        made = np.maximum(made, np.float32(height) * bumps([time_s], samples))
+    return made
+
+
+def times_of(heights: dict[float, float], qrs: np.ndarray | None) -> list[float]:
+    detection = flanked(heights)
+    found = find_beats(detection, flat(detection.size), RATE_HZ, qrs=qrs)
+    return [round(beat.time_s, 2) for beat in found]
+
+
+def test_a_low_peak_counts_where_the_leads_agree_on_a_qrs() -> None:
+    heights = {1.0: 0.9, 2.0: 0.2, 3.0: 0.05, 4.0: 0.9}
+    assert times_of(heights, None) == [1.0, 4.0]
+    assert times_of(heights, np.zeros(1500, np.float32)) == [1.0, 4.0]
+    qrs = np.zeros(1500, np.float32)
+    qrs[round(1.96 * RATE_HZ) : round(2.04 * RATE_HZ)] = 0.7  # the leads do not agree
+    assert times_of(heights, qrs) == [1.0, 4.0]
+    assert times_of(heights, np.ones(1500, np.float32)) == [1.0, 2.0, 4.0]
+
+
+def test_a_low_peak_does_not_count_beside_another_beat() -> None:
+    qrs = np.ones(1500, np.float32)
+    assert times_of({1.0: 0.9, 1.35: 0.3}, qrs) == [1.0]
+    assert times_of({1.0: 0.9, 1.45: 0.3}, qrs) == [1.0, 1.45]
+    # of low peaks the highest comes first
+    assert times_of({2.0: 0.2, 2.3: 0.4, 2.6: 0.3}, qrs) == [2.3]
+
+
+def test_qrs_must_match() -> None:
+    with pytest.raises(ValueError, match="qrs"):
+        find_beats(np.zeros(9, np.float32), flat(9), RATE_HZ, qrs=np.zeros(8, np.float32))
+    with pytest.raises(ValueError, match="probabilities"):
+        find_beats(np.zeros(9, np.float32), flat(9), RATE_HZ, qrs=np.full(9, 2, np.float32))
+
+
+def test_no_peak_at_all_is_no_beat() -> None:
+    nothing = np.zeros(0, np.float32)
+    assert find_beats(nothing, flat(0), RATE_HZ, qrs=nothing) == ()
+    assert times_of({}, np.ones(1500, np.float32)) == []

@@ -27,6 +27,11 @@ from fascicle.files import write_whole
 
 Pack = Callable[[Iterable[Any], str], Iterable[Any]]
 Show = Callable[[int, int, Mapping[str, float]], None]
+STAGES = {
+    "context": "kinds of beats from the beats around",
+    "typical": "diagnoses from the typical beat as well",
+}
+"""What a card says of second stages -> what they do."""
 
 
 def train_command(
@@ -268,6 +273,9 @@ def info_command(bundle: Path | None, as_json: bool) -> None:
             console.print(f"{name}, {system} ({len(codes)}): {' '.join(codes)}", soft_wrap=True)
     for line in dict.fromkeys(map(_taught, found.card.get("trained_on", []))):
         console.print(line, soft_wrap=True)
+    for key, what in STAGES.items():
+        if key in found.card:
+            console.print(f"{what}, taught on {found.card[key]['records']} records")
     for entry in found.card.get("added", []):
         expected = entry["expected"]
         console.print(

@@ -25,13 +25,11 @@ from fascicle.data.augment import Augmentation, draw_leads
 from fascicle.data.batch import Group
 from fascicle.data.pack import Entry
 from fascicle.data.packing import Progress, no_progress
-from fascicle.decode.beats import beat_peaks
 from fascicle.errors import BadBundle, BadData
 from fascicle.labels import Vocabulary
 from fascicle.models.typical import BEAT_SAMPLES, TypicalHead, TypicalView
 from fascicle.passing import record_logits
-from fascicle.second_view import sights_of
-from fascicle.tasks import TASKS
+from fascicle.second_view import peaks_of, sights_of
 from fascicle.train.held_out import Held, calibrate, follow, read_entry
 from fascicle.train.run import open_groups
 
@@ -103,15 +101,15 @@ def gather(bundle: Bundle, groups: Sequence[Group], reading: Reading = iter) -> 
     check_viewable(bundle)
     network, vocabulary = bundle.network(), bundle.vocabularies[VIEWED]
     rate_hz = bundle.recipe.preprocessing.rate_hz
+    asked = {name: task for name, task in bundle.tasks().items() if name in ("waves", "beats")}
     every = {entry.key: (group, entry) for group in groups for entry in group.entries}
     rows: list[tuple[NDArray[Any], ...]] = []
     counts: list[int] = []
     for entry in reading([entry for _, entry in every.values()]):
         group, _ = every[entry.key]
         prepared = read_entry(group.pack, entry, group.leads)
-        logits = record_logits(network, {"beats": TASKS["beats"]}, prepared, rate_hz)["beats"]
-        made = TASKS["beats"].activate(logits)
-        seen = sights_of(prepared, beat_peaks(made[0], made[1:], rate_hz), rate_hz)
+        logits = record_logits(network, asked, prepared, rate_hz)
+        seen = sights_of(prepared, peaks_of(logits, prepared, rate_hz), rate_hz)
         told = prepared.present, prepared.covariates, *_labels_of(entry, vocabulary)
         rows += [(*sight, *told) for sight in seen]
         counts += [len(seen)] if seen else []

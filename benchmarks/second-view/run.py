@@ -1,0 +1,163 @@
+"""What a second view of the diagnoses gains: the net alone, the typical beat alone, and both.
+
+    python benchmarks/second-view/run.py --data DIR
+    python benchmarks/second-view/run.py --quick
+
+The development bundle on the PTB-XL records that it has not seen, by lead set; gains are paired.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+import measuring  # noqa: E402
+
+measuring.limit_threads()
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from numpy.typing import NDArray  # noqa: E402
+
+from fascicle.bundle import VIEWED  # noqa: E402
+from fascicle.data.sources import SOURCES  # noqa: E402
+from fascicle.evaluate import items_of  # noqa: E402
+from fascicle.metrics.classification import weighted_auroc  # noqa: E402
+from fascicle.passing import record_logits  # noqa: E402
+from fascicle.predict import Model, choose_leads, load  # noqa: E402
+from fascicle.record import LEAD_SETS, Record  # noqa: E402
+from fascicle.second_view import joined, peaks_of, second_answer  # noqa: E402
+from fascicle.signal.quality import assess  # noqa: E402
+from fascicle.synth import Noise, synthesize  # noqa: E402
+
+BUNDLE = HERE.parent / "development" / "bundle.safetensors"
+FOLDS = {"fold 8, which chose": 8, "fold 9, tested once": 9}
+SYSTEMS = ("PTB-XL superclass", "SCP-ECG", "SNOMED-CT")
+VIEWS = ("net", "typical beat", "both")
+RESAMPLES = 1000
+Floats = NDArray[np.float64]
+
+
+def main() -> None:
+    asked = measuring.parser(__doc__.splitlines()[0], HERE).parse_args()
+    if asked.data is None and not asked.quick:
+        raise SystemExit("--data is needed")
+    about = measuring.describe(["numpy", "torch"], measuring.pin(asked.core), asked.note)
+    torch.set_num_threads(1)
+    model = load(BUNDLE)
+    folds = {"synthetic": 0} if asked.quick else FOLDS
+    found = [
+        {"fold": title, "leads": leads, **part(model, records_of(asked, fold), leads)}
+        for title, fold in folds.items()
+        for leads in LEAD_SETS
+    ]
+    out = measuring.out_folder(asked, HERE)
+    measuring.write(out, {**about, "parts": found}, table(found, about))
+
+
+def records_of(asked: Any, fold: int) -> Iterable[Record]:
+    """Yield records with their names made those of their patients."""
+    if asked.quick:
+        for seed, kind in enumerate(("sinus", "af", "pvc", "lbbb")):
+            yield replace(synthesize(kind, seed=seed, noise=Noise()), name=str(seed))
+        return
+    for item in measuring.progress(items_of("ptbxl", asked.data, [fold]), f"fold {fold}"):
+        yield replace(SOURCES["ptbxl"].load(item), name=item.patient)
+
+
+def part(model: Model, records: Iterable[Record], leads: str) -> dict[str, Any]:
+    """Return the macro AUROC of each view and code system, and what both gain over the net."""
+    vocabulary = model.bundle.vocabularies[VIEWED]
+    rows, labels, known, patients = [], [], [], []
+    for record in records:
+        rows.append(answers(model, record, leads))
+        target, mask = vocabulary.encode(record.labels)
+        labels.append(target > 0)
+        known.append(mask)
+        patients.append(record.name)
+    logits, flags, judged = np.stack(rows), np.stack(labels), np.stack(known)
+    systems = np.array([term.system for term in vocabulary.terms])
+    draws = drawn(patients)
+    scores = {}
+    for system in SYSTEMS:
+        classes = [
+            column
+            for column in np.flatnonzero(systems == system)
+            if 0 < flags[judged[:, column], column].sum() < judged[:, column].sum()
+        ]
+        if classes:
+            values = [macro(logits[:, k], flags, judged, classes, draws) for k in range(len(VIEWS))]
+            scores[system] = dict(zip(VIEWS, map(limits, values), strict=True))
+            scores[system]["gain"] = limits(values[2] - values[0])
+    return {"records": len(rows), "scores": scores}
+
+
+def answers(model: Model, record: Record, leads: str) -> Floats:
+    """Return the logits (view, class) of one record."""
+    bundle, network, tasks = model.bundle, model.network, model.tasks
+    view, rate_hz = bundle.typical(), bundle.recipe.preprocessing.rate_hz
+    assert view is not None
+    record = choose_leads(record, leads)
+    prepared = model.prepare(record, assess(record))
+    made = record_logits(network, {VIEWED: tasks[VIEWED]}, prepared, rate_hz)
+    own = tasks[VIEWED].deciding(made[VIEWED])
+    second = second_answer(view, prepared, peaks_of(made, prepared, rate_hz), rate_hz)
+    alone = np.zeros_like(own) if second is None else second
+    return np.stack([own, alone, joined(own, second)]).astype(np.float64)
+
+
+def drawn(patients: Sequence[str]) -> Floats:
+    """Return how often each record counts (record, 1 + draw): once, then in draws of patients."""
+    names = sorted(set(patients))
+    place = np.array([names.index(name) for name in patients])
+    rng = np.random.default_rng(0)
+    counts = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=RESAMPLES)
+    return np.concatenate([np.ones((len(place), 1)), counts.T[place]], axis=1)
+
+
+def macro(
+    logits: Floats,
+    labels: NDArray[np.bool_],
+    known: NDArray[np.bool_],
+    classes: Sequence[int],
+    draws: Floats,
+) -> Floats:
+    """Return the mean AUROC of these classes, (1 + draw,); one without positives is left out."""
+    every = [
+        weighted_auroc(labels[rows, column], logits[rows, column], draws[rows])
+        for column in classes
+        for rows in [known[:, column]]
+    ]
+    return np.asarray(np.nanmean(np.stack(every), axis=0))
+
+
+def limits(values: Floats) -> list[float]:
+    """Return the value and its 95 % limits over the draws."""
+    low, high = np.nanquantile(values[1:], [0.025, 0.975])
+    return [round(float(value), 4) for value in (values[0], low, high)]
+
+
+def table(found: Sequence[dict[str, Any]], about: dict[str, Any]) -> str:
+    head = ("fold", "leads", "classes", *VIEWS, "gain of both over the net")
+    body = [
+        (
+            part["fold"],
+            part["leads"],
+            system,
+            *(f"{scores[view][0]:.4f}" for view in VIEWS),
+            "{:+.4f} ({:+.4f} to {:+.4f})".format(*scores["gain"]),
+        )
+        for part in found
+        for system, scores in part["scores"].items()
+    ]
+    return f"{measuring.rows(head, body)}\n\nCommit {about['commit']}."
+
+
+if __name__ == "__main__":
+    main()

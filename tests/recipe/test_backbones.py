@@ -1,0 +1,39 @@
+"""Backbones: what a recipe may not say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fascicle.errors import BadRecipe
+from fascicle.recipe import read_recipe
+
+Change = Callable[[str, str], Path]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("decoder = [8]", "decoder = [8]\nkernel = 4", "backbone.kernel"),
+        ("decoder = [8]", "decoder = [8]\nstem_kernel = 10", "backbone.stem_kernel"),
+        ("decoder = [8]", 'decoder = [8]\nname = "resnet"', "backbone.name"),
+        ("filters = [8, 16]", "filters = [8, 0]", "backbone.filters.1"),
+        (
+            "filters = [8, 16]",
+            "filters = [8, 12]",
+            "backbone.filters.1: Input should be a multiple",
+        ),
+        ("decoder = [8]", "decoder = [8]\nskip = 4", "backbone.skip"),
+    ],
+)
+def test_impossible_values_of_a_backbone_are_refused_with_their_place(
+    change: Change, path: Path, old: str, new: str, said: str
+) -> None:
+    with pytest.raises(BadRecipe) as caught:
+        read_recipe(change(old, new))
+    message = str(caught.value)
+    assert message.startswith(str(path))
+    assert said in message
+    assert "\n" not in message

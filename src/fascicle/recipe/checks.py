@@ -5,6 +5,7 @@ from __future__ import annotations
 from fascicle.errors import BadRecipe
 from fascicle.recipe.backbones import UNetRecipe
 from fascicle.recipe.sections import (
+    GroupRecipe,
     PerceiverRecipe,
     Recipe,
     TaskRecipe,
@@ -29,36 +30,10 @@ def check_whole(recipe: Recipe, where: str) -> None:
             f"{', '.join(recipe.tasks)}"
         )
     for name, task in recipe.tasks.items():
-        if (task.head == "challenge") != (task.loss == "challenge"):
-            raise BadRecipe(f"{where}: tasks.{name}: the challenge head and loss need each other")
-        if task.prior and task.head not in ("pooled", "challenge", "logistic"):
-            raise BadRecipe(
-                f"{where}: tasks.{name}.prior needs the head pooled, challenge or logistic"
-            )
+        _check_taught(name, task, where)
         _check_task(recipe, name, task, where)
     for place, group in enumerate(recipe.groups):
-        if group.windows is not None and (group.validate_folds or group.sampler != "uniform"):
-            raise BadRecipe(
-                f"{where}: groups.{place}: windows around beats part by time and are drawn by "
-                "their classes; no validate_folds, no sampler"
-            )
-        if group.window_s is not None:
-            if group.windows is not None:
-                raise BadRecipe(f"{where}: groups.{place}: windows around beats have no window_s")
-            if recipe.samples_of(group) < 1:
-                raise BadRecipe(f"{where}: groups.{place}.window_s holds no sample")
-        strange = [lead for lead in group.leads or () if lead not in recipe.leads]
-        if strange:
-            raise BadRecipe(f"{where}: groups.{place}.leads: the net has no {', '.join(strange)}")
-        strangers = set(group.tasks) - set(recipe.tasks)
-        if strangers:
-            raise BadRecipe(
-                f"{where}: groups.{place}.tasks names {', '.join(sorted(strangers))}; "
-                f"the recipe has the tasks {', '.join(recipe.tasks)}"
-            )
-        shared = set(group.validate_folds) & set(group.folds or ())
-        if shared:
-            raise BadRecipe(f"{where}: groups.{place} trains and validates on {sorted(shared)}")
+        _check_group(recipe, group, f"{where}: groups.{place}")
 
 
 def _check_schedule(training: TrainingRecipe, where: str) -> None:
@@ -70,6 +45,14 @@ def _check_schedule(training: TrainingRecipe, where: str) -> None:
     firsts = [first for first, _ in training.accumulate]
     if firsts != sorted(set(firsts)):
         raise BadRecipe(f"{where}: training.accumulate must name steps once, in their order")
+
+
+def _check_taught(name: str, task: TaskRecipe, where: str) -> None:
+    """Refuse a loss without its head, and a prior that the head cannot begin at."""
+    if (task.head == "challenge") != (task.loss == "challenge"):
+        raise BadRecipe(f"{where}: tasks.{name}: the challenge head and loss need each other")
+    if task.prior and task.head not in ("pooled", "challenge", "logistic"):
+        raise BadRecipe(f"{where}: tasks.{name}.prior needs the head pooled, challenge or logistic")
 
 
 def _check_task(recipe: Recipe, name: str, task: TaskRecipe, where: str) -> None:
@@ -94,3 +77,29 @@ def _check_task(recipe: Recipe, name: str, task: TaskRecipe, where: str) -> None
             raise BadRecipe(f"{here}.{option}: only of waves")
     if task.rewrite and (task.reweigh or task.loss == "challenge"):
         raise BadRecipe(f"{here}.rewrite: not with reweigh or the challenge loss")
+
+
+def _check_group(recipe: Recipe, group: GroupRecipe, here: str) -> None:
+    """Refuse windows, leads, tasks and folds of a group that the recipe or each other forbid."""
+    if group.windows is not None and (group.validate_folds or group.sampler != "uniform"):
+        raise BadRecipe(
+            f"{here}: windows around beats part by time and are drawn by "
+            "their classes; no validate_folds, no sampler"
+        )
+    if group.window_s is not None:
+        if group.windows is not None:
+            raise BadRecipe(f"{here}: windows around beats have no window_s")
+        if recipe.samples_of(group) < 1:
+            raise BadRecipe(f"{here}.window_s holds no sample")
+    strange = [lead for lead in group.leads or () if lead not in recipe.leads]
+    if strange:
+        raise BadRecipe(f"{here}.leads: the net has no {', '.join(strange)}")
+    strangers = set(group.tasks) - set(recipe.tasks)
+    if strangers:
+        raise BadRecipe(
+            f"{here}.tasks names {', '.join(sorted(strangers))}; "
+            f"the recipe has the tasks {', '.join(recipe.tasks)}"
+        )
+    shared = set(group.validate_folds) & set(group.folds or ())
+    if shared:
+        raise BadRecipe(f"{here} trains and validates on {sorted(shared)}")

@@ -35,7 +35,8 @@ import torch  # noqa: E402
 from fascicle.bundle import read_bundle  # noqa: E402
 from fascicle.files import write_whole  # noqa: E402
 from fascicle.recipe import Recipe, read_recipe  # noqa: E402
-from fascicle.train.run import open_groups, train_recipe  # noqa: E402
+from fascicle.train.groups import open_groups  # noqa: E402
+from fascicle.train.run import train_recipe  # noqa: E402
 
 RECIPE = measuring.ROOT / "recipes" / "challenge-loss.toml"
 QUICK = ("plain-2", nets.HALF, "handed-2", "masked", "all-data-2")

@@ -21,7 +21,7 @@ from fascicle.data.packing import pack_source
 from fascicle.recipe import Recipe, read_recipe
 from fascicle.tasks import make_task
 from fascicle.tasks.windows import arrhythmia_classes
-from fascicle.train.run import find_vocabularies, open_groups
+from fascicle.train.groups import find_vocabularies, open_groups
 from fascicle.train.windows import beat_groups, cut_windows, labels_of
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes" / "parameter-sharing"

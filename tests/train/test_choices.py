@@ -19,8 +19,9 @@ from fascicle.recipe import Recipe, parse_recipe
 from fascicle.record import LEADS
 from fascicle.synth import synthesize
 from fascicle.train.checkpoint import load_tensors
+from fascicle.train.groups import find_vocabularies, open_groups, sampled
 from fascicle.train.loop import freeze, snapshot_steps
-from fascicle.train.run import find_vocabularies, open_groups, sampled, train_recipe
+from fascicle.train.run import train_recipe
 
 MakeRecipe = Callable[..., Recipe]
 SQUEEZE = {"name": "resnet18_se", "width": 8}

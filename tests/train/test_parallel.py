@@ -20,9 +20,10 @@ from fascicle.predict import load, predict
 from fascicle.recipe import Recipe, read_recipe
 from fascicle.synth import synthesize
 from fascicle.tasks import aim_of
+from fascicle.train.groups import find_vocabularies, open_groups
 from fascicle.train.loop import Plan, _batches
 from fascicle.train.parallel import Place, choose_device, joined
-from fascicle.train.run import find_vocabularies, open_groups, train_recipe
+from fascicle.train.run import train_recipe
 
 NO_DROPOUT = """
 import torch

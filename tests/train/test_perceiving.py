@@ -20,11 +20,12 @@ from fascicle.predict import predict
 from fascicle.recipe import Recipe, parse_recipe, read_recipe
 from fascicle.tasks import TASKS
 from fascicle.train.added import base_of
+from fascicle.train.groups import open_groups
 from fascicle.train.held_out import read_entry
 from fascicle.train.loop import _coarse_loss
 from fascicle.train.optimiser import batches_of, learning_rate
 from fascicle.train.pretrain import pretraining_of
-from fascicle.train.run import open_groups, train_recipe
+from fascicle.train.run import train_recipe
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 SMALL_PERCEIVER = {"latents": 4, "width": 16, "attention_heads": 2, "outputs": 8, "iterations": 2}

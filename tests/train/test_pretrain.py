@@ -21,10 +21,11 @@ from fascicle.predict import Model
 from fascicle.recipe import Recipe, parse_recipe
 from fascicle.synth import synthesize
 from fascicle.train.checkpoint import load_tensors
+from fascicle.train.groups import open_groups
 from fascicle.train.loop import Plan, _batches
 from fascicle.train.parallel import Place
 from fascicle.train.pretrain import pretrain_recipe, pretraining_of
-from fascicle.train.run import open_groups, train_recipe
+from fascicle.train.run import train_recipe
 
 RECORDS = 100
 FILES = ("bundle.safetensors", "checkpoint.safetensors", "log.jsonl")

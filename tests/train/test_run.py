@@ -19,6 +19,7 @@ from fascicle.errors import BadData, BadRecipe
 from fascicle.recipe import Recipe
 from fascicle.train import held_out, run
 from fascicle.train.checkpoint import load_tensors
+from fascicle.train.groups import open_groups
 from fascicle.train.run import train_recipe
 
 MakeRecipe = Callable[..., Recipe]
@@ -323,7 +324,7 @@ def test_validation_scores_a_task_only_where_it_is_annotated(
     trained: Path, short: Recipe, packs: Path
 ) -> None:
     bundle = read_bundle(trained / "bundle.safetensors")
-    _, held = run.open_groups(short, packs, packs)
+    _, held = open_groups(short, packs, packs)
     (group,) = held
     known = held_out.watch(bundle.network(), bundle.tasks(), held, bundle)
     assert set(known) == {

@@ -20,7 +20,7 @@ from fascicle.predict import Model, predict
 from fascicle.recipe import Recipe
 from fascicle.record import Record
 from fascicle.synth import synthesize
-from fascicle.train.run import find_vocabularies, open_groups
+from fascicle.train.groups import find_vocabularies, open_groups
 from fascicle.train.typical import Lesson, Sights, add_view, gather, teach, view_bundle
 
 MakeRecipe = Callable[..., Recipe]

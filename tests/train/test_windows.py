@@ -20,7 +20,8 @@ from fascicle.recipe import Recipe, parse_recipe
 from fascicle.record import Beat, Record, Rhythm
 from fascicle.tasks import make_task
 from fascicle.tasks.windows import recalls
-from fascicle.train.run import open_groups, train_recipe
+from fascicle.train.groups import open_groups
+from fascicle.train.run import train_recipe
 from fascicle.train.windows import answer_windows, cut_windows, labels_of, watch_windows
 
 PLAIN = {

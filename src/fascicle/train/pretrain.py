@@ -27,9 +27,10 @@ from fascicle.losses import barlow_twins_loss, view_correlation
 from fascicle.recipe import PretrainingRecipe, Recipe
 from fascicle.tasks import Task, aim_of
 from fascicle.train import parallel
+from fascicle.train.groups import find_vocabularies, open_groups
 from fascicle.train.held_out import Held
 from fascicle.train.loop import Plan, train, with_second_views
-from fascicle.train.run import card, check_folder, claim, find_vocabularies, on_cpu, open_groups
+from fascicle.train.run import card, check_folder, claim, on_cpu
 
 UNREACHABLE = 2.0
 """Threshold of classes that nobody taught: no finding may come of them."""

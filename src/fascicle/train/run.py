@@ -16,40 +16,19 @@ from torch import Tensor, nn
 
 from fascicle.bundle import Bundle, new_network, save_bundle, widened
 from fascicle.data.batch import Group
-from fascicle.data.pack import Entry, Pack
-from fascicle.data.packing import Progress, no_progress, pack_source
-from fascicle.data.samplers import by_source, fill_up, inverse_frequency
-from fascicle.data.splits import check_leaks, choose
+from fascicle.data.packing import Progress, no_progress
 from fascicle.errors import BadData, BadRecipe
 from fascicle.files import write_whole
-from fascicle.labels import (
-    SINUS_RHYTHM,
-    SNOMED,
-    Vocabulary,
-    challenge_classes,
-    join,
-    scp_statements,
-    select,
-    superclasses,
-)
 from fascicle.models.heads import FlatHead, JoinedHead
 from fascicle.models.network import Network
-from fascicle.recipe import GroupRecipe, Recipe, TaskRecipe, parse_recipe
-from fascicle.tasks import TASKS, Task, aim_of
-from fascicle.tasks.windows import arrhythmia_classes
+from fascicle.recipe import Recipe, parse_recipe
+from fascicle.tasks import aim_of
 from fascicle.train import parallel
 from fascicle.train.checkpoint import load_tensors
+from fascicle.train.groups import find_vocabularies, open_groups, sampled, shares_of
 from fascicle.train.held_out import Held, calibrate, class_scores, follow, watch
 from fascicle.train.loop import BEST, CHECKPOINT, SNAPSHOT, Plan, snapshot_steps, train
 from fascicle.train.transfer import hand_down
-from fascicle.train.windows import beat_groups
-
-SYSTEMS: Mapping[str, Callable[[], Vocabulary]] = {
-    "PTB-XL superclass": superclasses,
-    "SCP-ECG": scp_statements,
-    "SNOMED-CT": challenge_classes,
-}
-"""Code systems whose classes a recipe can ask for."""
 
 
 def train_recipe(
@@ -167,157 +146,6 @@ def _save(
     bundle = replace(blank, weights=weights)
     fitted = calibrate(bundle, bundle.network(), held) if like is None else follow(bundle, like)
     save_bundle(fitted, path)
-
-
-def open_groups(
-    recipe: Recipe, data_dir: Path, packs_dir: Path, packing: Progress = no_progress
-) -> tuple[list[Group], Held]:
-    """Return what is trained on, and what is held out for validation, leak-checked."""
-    groups: list[Group] = []
-    held: Held = []
-    packs: dict[str, Pack] = {}
-    for settings in recipe.groups:
-        name = settings.source
-        if name not in packs:
-            packs[name] = pack_source(name, data_dir, packs_dir, recipe.preprocessing, packing)
-        pack = packs[name]
-        every = tuple(
-            e for e in pack.entries if settings.records is None or e.name in settings.records
-        )
-        unseen = set(settings.records or ()) - {entry.name for entry in every}
-        if unseen:
-            raise BadRecipe(f"group {settings.source}: no records {', '.join(sorted(unseen))}")
-        if settings.codes is not None:
-            wanted = set(settings.codes)
-            every = tuple(e for e in every if any(wanted & codes for codes in e.labels.values()))
-        entries = choose(every, settings.folds)
-        entries = tuple(e for e in entries if e.fold not in settings.validate_folds)
-        if not entries:
-            raise BadRecipe(
-                f"group {settings.source}: folds {settings.folds} hold no record"
-                + (f" with {', '.join(settings.codes)}" if settings.codes else "")
-            )
-        group = Group(
-            pack,
-            entries,
-            settings.tasks,
-            settings.rows,
-            settings.rare_beats,
-            leads=settings.leads or recipe.leads,
-            source=settings.source,
-            window=recipe.samples_of(settings),
-        )
-        _check_windows(settings, recipe)
-        if settings.windows is not None:
-            parts = beat_groups(group, settings.windows, recipe)
-            group = parts["train"]
-            if "validation" in parts:
-                held.append(parts["validation"])
-        groups.append(group)
-        if settings.validate_folds:
-            held.append(replace(group, entries=choose(every, settings.validate_folds)))
-    # Windows of one patient train and validate, apart in time; no other group may share him.
-    whole = [group for group in groups if group.windows is None]
-    for taught, kept in ((groups, [g for g in held if g.windows is None]), (whole, held)):
-        check_leaks(
-            [entry for group in taught for entry in group.entries],
-            [entry for group in kept for entry in group.entries],
-        )
-    return groups, held
-
-
-def _check_windows(settings: GroupRecipe, recipe: Recipe) -> None:
-    """Refuse windows around beats for other tasks than theirs, and these without windows."""
-    for name in settings.tasks:
-        kind = TASKS.get(recipe.tasks[name].kind or name)
-        if kind is not None and (kind.resolution == "window") != (settings.windows is not None):
-            raise BadRecipe(
-                f"group {settings.source}: the task {name} "
-                + ("needs" if settings.windows is None else "does not go with")
-                + " windows around beats"
-            )
-
-
-def sampled(group: Group, settings: GroupRecipe, tasks: Mapping[str, Task], seed: int) -> Group:
-    """Return the group with the records and chances that its sampler gives."""
-    if settings.sampler == "uniform":
-        return group
-    if settings.sampler == "source":
-        parts = [entry.key.rstrip("0123456789") for entry in group.entries]
-        return replace(group, chances=by_source(parts))
-    vocabularies = [tasks[n].vocabulary for n in group.tasks if tasks[n].resolution == "record"]
-    if settings.sampler == "inverse":
-        return replace(group, chances=inverse_frequency(_positives(group, vocabularies)))
-    systems = {system: None for vocabulary in vocabularies for system in vocabulary.systems}
-    # Every code counts, so that nets for other classes are taught the same records.
-    labels = _positives(group, [SYSTEMS[system]() for system in systems])
-    chosen = fill_up(labels, settings.fill_up, np.random.default_rng(seed))
-    return replace(group, entries=tuple(group.entries[place] for place in chosen))
-
-
-def _positives(group: Group, vocabularies: Sequence[Vocabulary]) -> NDArray[np.bool_]:
-    """Return (record, class): which records of the group hold these classes."""
-    every = [
-        np.stack([vocabulary.encode(entry.labels)[0] > 0 for entry in group.entries])
-        for vocabulary in vocabularies
-    ]
-    return np.concatenate(every, axis=1)
-
-
-def shares_of(task: Task, groups: Sequence[Group]) -> Tensor:
-    """Return the share of each class, (class,), among the training records that know of it."""
-    entries = [entry for group in groups if task.name in group.tasks for entry in group.entries]
-    labels, known = zip(*(task.vocabulary.encode(e.labels) for e in entries), strict=True)
-    positives = (np.stack(labels) * np.stack(known)).sum(axis=0)
-    # never 0 or 1: half a record is added to either side
-    return torch.from_numpy((positives + 0.5) / (np.sum(known, axis=0) + 1.0))
-
-
-def find_vocabularies(recipe: Recipe, groups: Sequence[Group]) -> dict[str, Vocabulary]:
-    """Return each task's classes: of a task of records, those with enough training positives."""
-    found = {}
-    for name, settings in recipe.tasks.items():
-        entries = [entry for group in groups if name in group.tasks for entry in group.entries]
-        if not entries:
-            raise BadRecipe(f"tasks.{name}: no group has records for it")
-        kind = TASKS.get(settings.kind or name)
-        if kind is None:
-            raise BadRecipe(
-                f"tasks.{name}: no task {settings.kind or name}; known: {', '.join(TASKS)}"
-            )
-        if kind.kind == "arrhythmia":
-            found[name] = arrhythmia_classes(settings.classes)
-        else:
-            found[name] = kind.vocabulary or _frequent(name, settings, entries)
-        if recipe.decision.metric == "challenge" and kind.resolution == "record":
-            terms = [(term.system, term.code) for term in found[name].terms]
-            if found[name].systems != (SNOMED,) or (SNOMED, SINUS_RHYTHM) not in terms:
-                raise BadRecipe('decision.metric = "challenge" needs the system SNOMED-CT alone')
-    return found
-
-
-def _frequent(name: str, settings: TaskRecipe, entries: Sequence[Entry]) -> Vocabulary:
-    """Return the classes of these systems that have enough positives."""
-    unknown = set(settings.systems) - set(SYSTEMS)
-    if unknown or not settings.systems:
-        raise BadRecipe(
-            f"tasks.{name}.systems: {', '.join(sorted(unknown)) or 'nothing'} not among "
-            f"{', '.join(SYSTEMS)}"
-        )
-    every = join(*(SYSTEMS[system]() for system in settings.systems))
-    strangers = set(settings.classes) - {term.code for term in every.terms}
-    if strangers:
-        raise BadRecipe(f"tasks.{name}.classes: {', '.join(sorted(strangers))} not among the codes")
-    counts = np.sum([every.encode(entry.labels)[0] for entry in entries], axis=0)
-    enough = [
-        (term.system, term.code)
-        for term, count in zip(every.terms, counts, strict=True)
-        if count >= settings.min_positives
-        and (not settings.classes or term.code in settings.classes)
-    ]
-    if not enough:
-        raise BadRecipe(f"tasks.{name}: no class has {settings.min_positives} positives")
-    return select(every, enough)
 
 
 def check_folder(folder: Path, recipe: Recipe, resume: bool) -> None:

@@ -30,8 +30,8 @@ from fascicle.labels import Vocabulary
 from fascicle.models.typical import BEAT_SAMPLES, TypicalHead, TypicalView
 from fascicle.passing import record_logits
 from fascicle.second_view import peaks_of, sights_of
+from fascicle.train.groups import open_groups
 from fascicle.train.held_out import Held, calibrate, follow, read_entry
-from fascicle.train.run import open_groups
 
 Floats = NDArray[np.float32]
 Reading = Callable[[Sequence[Entry]], Iterable[Entry]]

@@ -30,7 +30,7 @@ from fascicle.train import parallel
 from fascicle.train.groups import find_vocabularies, open_groups
 from fascicle.train.held_out import Held
 from fascicle.train.loop import Plan, train, with_second_views
-from fascicle.train.run import card, check_folder, claim, on_cpu
+from fascicle.train.run import card, check_folder, claim, header_of, on_cpu
 
 UNREACHABLE = 2.0
 """Threshold of classes that nobody taught: no finding may come of them."""
@@ -75,10 +75,7 @@ def pretrain_recipe(
         blank = Bundle(recipe, find_vocabularies(recipe, groups), {}, {}, {})
         tasks = blank.tasks()
         tasks[settings.task] = twins(tasks[settings.task], settings.redundancy, place)
-        header = {
-            "recipe": recipe.model_dump(mode="json"),
-            "vocabularies": {name: v.to_dict() for name, v in blank.vocabularies.items()},
-        }
+        header = header_of(blank)
         aims = {name: aim_of(task) for name, task in tasks.items()}
         plan = Plan(recipe, tasks, aims, groups, folder, header, place, settings.task)
         torch.manual_seed(recipe.seed)

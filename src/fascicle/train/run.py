@@ -19,10 +19,11 @@ from fascicle.data.batch import Group
 from fascicle.data.packing import Progress, no_progress
 from fascicle.errors import BadData, BadRecipe
 from fascicle.files import write_whole
+from fascicle.labels import Vocabulary
 from fascicle.models.heads import FlatHead, JoinedHead
 from fascicle.models.network import Network
 from fascicle.recipe import Recipe, parse_recipe
-from fascicle.tasks import aim_of
+from fascicle.tasks import Task, aim_of
 from fascicle.train import parallel
 from fascicle.train.checkpoint import load_tensors
 from fascicle.train.groups import find_vocabularies, open_groups, sampled, shares_of
@@ -86,19 +87,13 @@ def train_recipe(
                 claim(folder, recipe)
             groups, held = open_groups(recipe, data_dir, packs_dir, packing)
         _check_choice(recipe, held)
-        found = find_vocabularies(recipe, groups) if like is None else like.vocabularies
-        if set(found) != set(recipe.tasks):
-            raise BadRecipe(f"the bundle to follow has {', '.join(found)}, not the recipe's tasks")
-        blank = Bundle(recipe, found, {}, {}, {})
+        blank = Bundle(recipe, _vocabularies(recipe, groups, like), {}, {}, {})
         tasks = blank.tasks()
         groups = [
             sampled(group, settings, tasks, recipe.seed)
             for group, settings in zip(groups, recipe.groups, strict=True)
         ]
-        header = {
-            "recipe": recipe.model_dump(mode="json"),
-            "vocabularies": {name: v.to_dict() for name, v in blank.vocabularies.items()},
-        }
+        header = header_of(blank)
         aims = {name: aim_of(task) for name, task in tasks.items()}
         plan = Plan(recipe, tasks, aims, groups, folder, header, place)
 
@@ -108,28 +103,49 @@ def train_recipe(
         def weakness(average: nn.Module) -> Mapping[str, NDArray[np.float64]]:
             return class_scores(on_cpu(average), tasks, held, blank)
 
-        torch.manual_seed(recipe.seed)
-        network = new_network(recipe, tasks)
-        if network.windowed and any(group.window_s for group in recipe.groups):
-            raise BadRecipe("groups.window_s: this net is made for windows of one length")
-        for name, settings in recipe.tasks.items():
-            if settings.prior:
-                head = network.heads[name]
-                assert isinstance(head, FlatHead | JoinedHead)
-                head.start_at(shares_of(tasks[name], groups))
-        if start is not None:
-            hand_down(network, widened(start.net_weights), recipe.training.fresh)
+        network = _start_network(recipe, tasks, groups, start)
         weights = train(network, plan, monitor, weakness, resume=resume, progress=progress).cpu()
-        path = folder / "bundle.safetensors"
-        blank = replace(blank, card=card(recipe, groups, held, start))
+        carded = replace(blank, card=card(recipe, groups, held, start))
         with parallel.first_alone(place):
             if place.rank == 0:
-                _save(weights.state_dict(), blank, held, like, path)
-                for step in snapshot_steps(recipe):
-                    kept = folder / SNAPSHOT.format(step)
-                    tensors, _ = load_tensors(kept)
-                    _save(tensors, blank, held, like, folder / f"epoch-{step:06d}.safetensors")
-    return path
+                _save_all(weights.state_dict(), carded, held, like, folder)
+    return folder / "bundle.safetensors"
+
+
+def _vocabularies(
+    recipe: Recipe, groups: Sequence[Group], like: Bundle | None
+) -> Mapping[str, Vocabulary]:
+    """Return each task's classes, found in the records or those of the bundle to follow."""
+    found = find_vocabularies(recipe, groups) if like is None else like.vocabularies
+    if set(found) != set(recipe.tasks):
+        raise BadRecipe(f"the bundle to follow has {', '.join(found)}, not the recipe's tasks")
+    return found
+
+
+def header_of(blank: Bundle) -> dict[str, Any]:
+    """Return what the checkpoints of a training say of it."""
+    return {
+        "recipe": blank.recipe.model_dump(mode="json"),
+        "vocabularies": {name: v.to_dict() for name, v in blank.vocabularies.items()},
+    }
+
+
+def _start_network(
+    recipe: Recipe, tasks: Mapping[str, Task], groups: Sequence[Group], start: Bundle | None
+) -> Network:
+    """Return the net before its first step: drawn, heads at their priors, weights handed down."""
+    torch.manual_seed(recipe.seed)
+    network = new_network(recipe, tasks)
+    if network.windowed and any(group.window_s for group in recipe.groups):
+        raise BadRecipe("groups.window_s: this net is made for windows of one length")
+    for name, settings in recipe.tasks.items():
+        if settings.prior:
+            head = network.heads[name]
+            assert isinstance(head, FlatHead | JoinedHead)
+            head.start_at(shares_of(tasks[name], groups))
+    if start is not None:
+        hand_down(network, widened(start.net_weights), recipe.training.fresh)
+    return network
 
 
 def on_cpu(network: nn.Module) -> Network:
@@ -137,6 +153,16 @@ def on_cpu(network: nn.Module) -> Network:
     copied = copy.deepcopy(network).cpu().eval()
     assert isinstance(copied, Network)
     return copied
+
+
+def _save_all(
+    weights: Mapping[str, Tensor], blank: Bundle, held: Held, like: Bundle | None, folder: Path
+) -> None:
+    """Write the bundle, and those of the snapshots beside it."""
+    _save(weights, blank, held, like, folder / "bundle.safetensors")
+    for step in snapshot_steps(blank.recipe):
+        tensors, _ = load_tensors(folder / SNAPSHOT.format(step))
+        _save(tensors, blank, held, like, folder / f"epoch-{step:06d}.safetensors")
 
 
 def _save(

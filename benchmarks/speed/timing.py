@@ -93,7 +93,8 @@ def multiply(device: torch.device, precision: str, size: int, runs: int) -> dict
         for _ in range(2)
     )
     ways: list[Callable[[], Any]] = [lambda: torch.mm(one, other)]
-    if device.type == "cpu" and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+    has = precision == "fp32" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    if device.type == "cpu" and has and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         linear = torch.ops.mkldnn._linear_pointwise
         ways.append(lambda: linear(one, other, None, "none", [], ""))
     found = [infer(way, device, "fp32", runs) for way in ways]

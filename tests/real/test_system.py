@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 import fascicle
-from fascicle.bundle import CONTEXT
 from fascicle.data.sources import SOURCES
 from fascicle.evaluate import evaluate
 from fascicle.io import read
@@ -38,10 +37,9 @@ def shipped() -> Model:
 
 @cache
 def net_alone() -> Model:
-    """Return the shipped net without its second stage for the kinds of beats."""
+    """Return the shipped net without its second stage for beats and second view of diagnoses."""
     bundle = shipped().bundle
-    own = {name: w for name, w in bundle.weights.items() if not name.startswith(CONTEXT)}
-    return Model(replace(bundle, weights=own), threads=1)
+    return Model(replace(bundle, weights=bundle.net_weights), threads=1)
 
 
 def first_record(data_dir: Path, source: str) -> Record:
@@ -122,7 +120,7 @@ def test_a_long_record_is_found_the_same_wherever_it_is_cut(data_dir: Path) -> N
             np.testing.assert_array_equal(found.answers[task].decisions, answer.decisions)
 
 
-def test_the_second_stage_tells_the_same_kinds_wherever_a_record_is_cut(data_dir: Path) -> None:
+def test_second_stage_and_view_tell_the_same_wherever_a_record_is_cut(data_dir: Path) -> None:
     """It takes R peaks at whole samples, so rounding may move one beat's features a little."""
     model = shipped()
     record = choose_leads(read(data_dir / "mitdb" / "203.hea", annotations=False), None)
@@ -135,6 +133,9 @@ def test_the_second_stage_tells_the_same_kinds_wherever_a_record_is_cut(data_dir
     assert (apart > 1e-3).any(axis=1).mean() < 0.01
     same = [a.kind == b.kind for a, b in zip(one.beats, two.beats, strict=True)]
     assert np.mean(same) > 0.999
+    for task, answer in one.answers.items():
+        other = two.answers[task]
+        np.testing.assert_allclose(answer.probabilities, other.probabilities, atol=2e-3)
 
 
 def numbers(marks: tuple[Wave, ...] | tuple[Beat, ...]) -> list[list[float]]:

@@ -87,8 +87,8 @@ def embedder(bundle: Bundle) -> Callable[[Prepared], NDArray[np.float32]]:
     head.out = nn.Identity() if isinstance(head.out, nn.Linear) else nn.ModuleList([nn.Identity()])
     network = Network(whole.backbone, {base: head}).eval()
     network.windowed = whole.windowed
-    tasks = {base: replace(bundle.tasks()[base], activate=_same, deciding=_same)}
-    raw = replace(bundle, temperatures={})
+    raw = replace(bundle, temperatures={}, weights=bundle.net_weights)  # the net's own answer
+    tasks = {base: replace(raw.tasks()[base], activate=_same, deciding=_same)}
 
     def embed(prepared: Prepared) -> NDArray[np.float32]:
         return predict(network, tasks, prepared, raw)[base]

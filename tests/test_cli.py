@@ -420,6 +420,11 @@ class TestInfo:
         for part in ("tiny", "Never trained.", read_bundle(bundle).sha256, "NORM MI STTC CD HYP"):
             assert part in answer.out
 
+    def test_tells_the_second_stages_of_the_shipped_bundle(self, run: Run) -> None:
+        told = run("info").out.replace("\n", " ")
+        assert "kinds of beats from the beats around, taught on" in told
+        assert "diagnoses from the typical beat as well, taught on" in told
+
     def test_json_is_json(self, run: Run, bundle: Path) -> None:
         shown = json.loads(run("info", bundle, "--json").out)
         assert shown["name"] == "tiny"

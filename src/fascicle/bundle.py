@@ -79,6 +79,10 @@ class Bundle:
     sha256: str = ""
     members: tuple[Bundle, ...] = ()
     vote: Vote = "mean"
+    views: dict[str, TypicalView] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
+    """The second view, once it is made: every record asks for it."""
 
     @property
     def weights_sha256(self) -> str:
@@ -173,13 +177,15 @@ class Bundle:
         return head.eval()
 
     def typical(self) -> TypicalView | None:
-        """Return the second view of the diagnoses, if the bundle has one."""
-        state = self._part(TYPICAL)
-        if not state:
-            return None
-        head = TypicalView(len(self.vocabularies[VIEWED]))
-        head.load_state_dict(widened(state))
-        return head.eval()
+        """Return the second view of the diagnoses, if the bundle has one; not to be changed."""
+        if TYPICAL not in self.views:
+            state = self._part(TYPICAL)
+            if not state:
+                return None
+            view = TypicalView(len(self.vocabularies[VIEWED]))
+            view.load_state_dict(widened(state))
+            self.views[TYPICAL] = view.eval()
+        return self.views[TYPICAL]
 
     def check_shapes(self) -> None:
         """Refuse weights that do not fit the recipe, before any net takes memory (BadBundle)."""

@@ -14,7 +14,7 @@ from torch import nn
 
 from fascicle.recipe import Recipe
 from fascicle.train.checkpoint import load_tensors
-from fascicle.train.loop import _dropout_seed, _follow
+from fascicle.train.loop import _dropout_seed, move_average
 from fascicle.train.run import train_recipe
 
 MakeRecipe = Callable[..., Recipe]
@@ -24,10 +24,10 @@ GROUPS = (
 )
 
 
-def test_the_average_follows() -> None:
+def test_the_averagemove_averages() -> None:
     average, network = nn.Linear(2, 1), nn.Linear(2, 1)
     before = average.weight.detach().clone()
-    _follow(average.requires_grad_(False), network, 0.75)
+    move_average(average.requires_grad_(False), network, 0.75)
     expected = 0.75 * before + 0.25 * network.weight
     assert torch.allclose(average.weight, expected)
 

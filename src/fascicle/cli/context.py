@@ -10,10 +10,10 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from fascicle.bundle import default_bundle, read_bundle, save_bundle
+from fascicle.bundle import save_bundle
+from fascicle.cli.bundles import bundle_to_teach
 from fascicle.cli.places import data_folder
 from fascicle.data.sources import Item
-from fascicle.errors import BadRequest
 from fascicle.evaluate import items_of
 from fascicle.record import BEAT_KINDS
 from fascicle.train.context import add_context, card_entry, check_teachable, gather, teach
@@ -33,12 +33,9 @@ def context_command(
     """Teach the second stage on MIT-BIH, write the new bundle, print what taught it."""
     import torch
 
-    if out.exists():
-        raise BadRequest(f"{out}: is there already; choose another name")
+    bundle = bundle_to_teach(bundle_path, out)
     if threads:
         torch.set_num_threads(threads)
-    whole = str(bundle_path) == "default"
-    bundle = read_bundle(default_bundle() if whole else bundle_path)
     check_teachable(bundle)
     console = Console(stderr=True)
 

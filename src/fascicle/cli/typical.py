@@ -10,9 +10,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-from fascicle.bundle import default_bundle, read_bundle, save_bundle
+from fascicle.bundle import read_bundle, save_bundle
+from fascicle.cli.bundles import bundle_to_teach
 from fascicle.cli.places import data_folder, packs_folder
-from fascicle.errors import BadRequest
 from fascicle.train.typical import view_bundle
 
 
@@ -30,12 +30,9 @@ def typical_command(
     """Teach the second view, write the new bundle, print what taught it."""
     import torch
 
-    if out.exists():
-        raise BadRequest(f"{out}: is there already; choose another name")
+    bundle = bundle_to_teach(bundle_path, out)
     if threads:
         torch.set_num_threads(threads)
-    whole = str(bundle_path) == "default"
-    bundle = read_bundle(default_bundle() if whole else bundle_path)
     followed = None if like is None else read_bundle(like)
     console = Console(stderr=True)
 

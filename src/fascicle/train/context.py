@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from fascicle.bundle import CONTEXT, Bundle
@@ -29,6 +29,8 @@ from fascicle.models.context import ContextHead
 from fascicle.predict import Model, Prepared, predict
 from fascicle.record import BEAT_KINDS, LEADS, Record
 from fascicle.signal.quality import assess
+from fascicle.train.loop import move_average
+from fascicle.train.optimiser import take_step
 
 Floats = NDArray[np.float32]
 Progress = Callable[[Sequence[Item]], Iterable[Item]]
@@ -250,19 +252,9 @@ def _fit(
             weight=weight,
             label_smoothing=lesson.smoothing,
         )
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(head.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        _follow(kept, head, lesson.average if step > steps // 2 else 0.0)
+        take_step(loss, head, optimiser, schedule)
+        move_average(kept, head, lesson.average if step > steps // 2 else 0.0)
     return kept
-
-
-@torch.no_grad()
-def _follow(kept: ContextHead, head: ContextHead, decay: float) -> None:
-    for mine, theirs in zip(kept.parameters(), head.parameters(), strict=True):
-        mine.lerp_(theirs, 1 - decay)
 
 
 def _draw(

@@ -108,7 +108,7 @@ def train(
     with journal(plan.folder, done) if first else nullcontext(_silent) as write:
         for step, batches in _batches(plan, done):
             losses = _step(network, optimiser, batches, plan, state, step)
-            _follow(average, network, min(settings.average, (1 + step) / (10 + step)))
+            move_average(average, network, min(settings.average, (1 + step) / (10 + step)))
             finished = step + 1
             last = finished == settings.steps
             watched = last or finished % settings.validate_steps == 0
@@ -341,7 +341,7 @@ def _dropout_seed(seed: int, step: int, rank: int) -> int:
 
 
 @torch.no_grad()
-def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
+def move_average(average: nn.Module, network: nn.Module, decay: float) -> None:
     """Move the running average towards the net."""
     pairs = zip(average.parameters(), network.parameters(), strict=True)
     mine, theirs = map(list, zip(*pairs, strict=True))

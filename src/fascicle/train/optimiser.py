@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fascicle.recipe import TrainingRecipe
 
@@ -68,3 +68,17 @@ def batches_of(step: int, settings: TrainingRecipe) -> int:
 
 def _half_cosine(place: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * place))
+
+
+def take_step(
+    loss: Tensor,
+    module: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+) -> None:
+    """Take one step of a small net's training, its gradient clipped to 1, and of its schedule."""
+    optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+    optimiser.step()
+    schedule.step()

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from fascicle.bundle import TYPICAL, VIEWED, Bundle
@@ -32,6 +32,8 @@ from fascicle.passing import record_logits
 from fascicle.second_view import peaks_of, sights_of
 from fascicle.train.groups import open_groups
 from fascicle.train.held_out import Held, calibrate, follow, read_entry
+from fascicle.train.loop import move_average
+from fascicle.train.optimiser import take_step
 
 Floats = NDArray[np.float32]
 Reading = Callable[[Sequence[Entry]], Iterable[Entry]]
@@ -175,19 +177,9 @@ def _fit(
         logits = head(*_varied(sights, rows, lesson, rng))
         loss = functional.binary_cross_entropy_with_logits(logits, labels[rows], reduction="none")
         mean = (loss * known[rows]).sum() / known[rows].sum().clamp(min=1)
-        optimiser.zero_grad()
-        mean.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(head.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        _follow(kept, head, min(lesson.average, (1 + step) / (10 + step)))
+        take_step(mean, head, optimiser, schedule)
+        move_average(kept, head, min(lesson.average, (1 + step) / (10 + step)))
     return kept
-
-
-@torch.no_grad()
-def _follow(kept: TypicalHead, head: TypicalHead, decay: float) -> None:
-    for mine, theirs in zip(kept.parameters(), head.parameters(), strict=True):
-        mine.lerp_(theirs, 1 - decay)
 
 
 def _varied(

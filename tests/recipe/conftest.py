@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from fascicle.errors import BadRecipe
+from fascicle.recipe import read_recipe
+
 TEXT = """
 name = "small"
 window_s = 4.0
@@ -62,3 +65,18 @@ def change(path: Path) -> Callable[[str, str], Path]:
         return path
 
     return replace
+
+
+@pytest.fixture
+def refusal() -> Callable[[Path], str]:
+    """Return what refuses a recipe, and gives the one line that begins with its place."""
+
+    def refuse(path: Path) -> str:
+        with pytest.raises(BadRecipe) as caught:
+            read_recipe(path)
+        message = str(caught.value)
+        assert message.startswith(str(path))
+        assert "\n" not in message
+        return message
+
+    return refuse

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fascicle.errors import BadRecipe
-from fascicle.recipe import read_recipe
-
 Change = Callable[[str, str], Path]
+Refusal = Callable[[Path], str]
 
 
 @pytest.mark.parametrize(
@@ -29,11 +27,6 @@ Change = Callable[[str, str], Path]
     ],
 )
 def test_impossible_values_of_a_backbone_are_refused_with_their_place(
-    change: Change, path: Path, old: str, new: str, said: str
+    change: Change, refusal: Refusal, old: str, new: str, said: str
 ) -> None:
-    with pytest.raises(BadRecipe) as caught:
-        read_recipe(change(old, new))
-    message = str(caught.value)
-    assert message.startswith(str(path))
-    assert said in message
-    assert "\n" not in message
+    assert said in refusal(change(old, new))

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from fascicle.errors import BadRecipe
 from fascicle.recipe import Recipe, UNetRecipe, parse_recipe, read_recipe
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 Change = Callable[[str, str], Path]
+Refusal = Callable[[Path], str]
 
 
 def test_values_and_defaults(path: Path) -> None:
@@ -73,14 +73,9 @@ def test_there_are_recipes() -> None:
     ],
 )
 def test_impossible_values_are_refused_with_their_place(
-    change: Change, path: Path, old: str, new: str, said: str
+    change: Change, refusal: Refusal, old: str, new: str, said: str
 ) -> None:
-    with pytest.raises(BadRecipe) as caught:
-        read_recipe(change(old, new))
-    message = str(caught.value)
-    assert message.startswith(str(path))
-    assert said in message
-    assert "\n" not in message
+    assert said in refusal(change(old, new))
 
 
 def test_all_folds_but_those_that_validate_may_teach(change: Change) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fascicle.decode.rules import NO_RULES, Rules, apply_rules, without
 from fascicle.decode.runs import Runs, class_runs
+from fascicle.decode.steady import steadied
 from fascicle.record import WAVE_KINDS, Wave
 
 __all__ = ["NO_RULES", "WAVE_CLASSES", "Rules", "delineate", "without"]
@@ -51,7 +52,8 @@ def delineate(
     label = probabilities.argmax(axis=0).astype(np.int8)
     runs, means = apply_rules(class_runs(label), probabilities, rate_hz, rules)
     onset, offset = _boundaries(probabilities, label, runs, rules.refine)
-    peak = _peaks(signal, runs, onset, offset)
+    onset, offset = steadied(runs, onset, offset, rate_hz, rules)
+    peak = np.clip(_peaks(signal, runs, onset, offset), onset, offset)
     own = means[runs.kind, np.arange(runs.kind.size)]
     return tuple(
         Wave(lead, WAVE_KINDS[kind - 1], on, top, off, min(probability, 1.0))

@@ -42,6 +42,9 @@ class Rules:
         Of two P that begin closer than this the lighter is dropped.
     refine
         Boundaries lie between samples; without, on the first and last sample of the class.
+    stray_p_s, stray_t_s
+        How far boundaries of P and T stray from beat to beat although nothing changes; they move
+        towards where the beats around have them (`steady.py`).
     """
 
     merge_p_s: float = 0.03
@@ -57,6 +60,8 @@ class Rules:
     st_probability: float = 0.8
     p_distance_s: float = 0.25
     refine: bool = True
+    stray_p_s: float = 0.015
+    stray_t_s: float = 0.025
 
 
 NO_RULES = Rules(
@@ -73,6 +78,8 @@ NO_RULES = Rules(
     st_probability=0,
     p_distance_s=0,
     refine=False,
+    stray_p_s=0,
+    stray_t_s=0,
 )
 """Every rule off: the runs of the most probable class as they are."""
 

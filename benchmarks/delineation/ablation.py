@@ -2,8 +2,8 @@
 
     python benchmarks/delineation/ablation.py --data DIR
 
-One rule at a time is switched off (`decode.delineation.without`); the difference that this makes is
-taken record by record.
+One rule at a time is switched off (`decode.delineation.without`), and last that no P stands where
+the net finds fibrillation or flutter; the difference that this makes is taken record by record.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from measuring import progress, rows
 from numpy.typing import NDArray
 
 from fascicle.decode.delineation import NO_RULES, Rules, delineate, without
+from fascicle.decode.rhythm import leave_out_p
 from fascicle.metrics.bootstrap import sums_interval
 from fascicle.metrics.waves import annotated_span, boundary_counts, tally, tally_scores
 from fascicle.record import LEADS, WAVE_KINDS
 
 TOLERANCES_S = (0.150, 0.040)
-ALL, NOTHING = "all rules", "no rules"
+ALL, RHYTHM, NOTHING = "all rules", "no P in AF", "no rules"
+TITLES = {RHYTHM: "no P in AF or flutter that was found", NOTHING: "all of them"}
 Floats = NDArray[np.float64]
 
 
@@ -39,15 +41,18 @@ def measure(held: Sequence[Held]) -> dict[str, Any]:
     """Return F1 with all rules, and what is lost without each of them and without any."""
     names = [one.reference.name for one in held]
     whole = sums(held, Rules())
-    changed = {field.name: without(field.name) for field in fields(Rules)} | {NOTHING: NO_RULES}
+    changed: dict[str, tuple[Rules, bool]] = {
+        field.name: (without(field.name), True) for field in fields(Rules)
+    }
+    changed |= {RHYTHM: (Rules(), False), NOTHING: (NO_RULES, False)}
     found = {}
     for name in progress(list(changed), "rules"):
-        both = np.stack([whole, sums(held, changed[name])], axis=1)
+        both = np.stack([whole, sums(held, *changed[name])], axis=1)
         found[name] = gains(both, names)
     return {"records": len(held), ALL: f1(whole.sum(axis=0)).tolist(), "gain": found}
 
 
-def sums(held: Sequence[Held], rules: Rules) -> Floats:
+def sums(held: Sequence[Held], rules: Rules, by_rhythm: bool = True) -> Floats:
     """Return what each record adds to the counts, (record, tolerance, boundary, 5)."""
     total = np.zeros((len(held), len(TOLERANCES_S), 6, 5))
     for row, one in zip(total, held, strict=True):
@@ -56,6 +61,8 @@ def sums(held: Sequence[Held], rules: Rules) -> Floats:
             if not theirs or not one.prepared.present[place]:
                 continue
             found = delineate(one.waves[place], one.rate_hz, lead, rules)
+            if by_rhythm:
+                found = leave_out_p(found, one.found.rhythms)
             found = on_clock(found, one.reference.rate_hz)
             span = annotated_span(theirs)
             for level, tolerance_s in enumerate(TOLERANCES_S):
@@ -88,7 +95,7 @@ def table(result: Mapping[str, Any]) -> str:
     """Return the gains times 1000, and in bold those whose interval leaves 0 out."""
     columns = [f"{kind} {1000 * t:.0f} ms" for t in TOLERANCES_S for kind in WAVE_KINDS]
     body = [
-        [f"`{name}`" if name != NOTHING else "all of them", *map(shown, *found.values())]
+        [TITLES.get(name, f"`{name}`"), *map(shown, *found.values())]
         for name, found in result["gain"].items()
     ]
     f1_all = [f"{value:.4f}" for value in result[ALL]]

@@ -12,7 +12,7 @@ import numpy as np
 import parts  # noqa: F401  (finds measuring)
 from measuring import ROOT, progress
 
-from fascicle.bundle import Bundle
+from fascicle.bundle import Bundle, read_bundle
 from fascicle.data.sources import SOURCES
 from fascicle.evaluate import items_of
 from fascicle.predict import Array, Model, Prepared, load, outcome
@@ -25,6 +25,7 @@ from fascicle.train.run import train_recipe
 
 FOLDS = range(5)
 WAVES_RECIPE = ROOT / "recipes" / "waves.toml"
+START_RECIPE = ROOT / "recipes" / "folds-start.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,21 @@ class Held:
     seconds: float
 
 
-def trained(recipe: Path, changes: Sequence[str], folder: Path, asked: argparse.Namespace) -> Path:
+def fold_trained(
+    recipe: Path, changes: Sequence[str], folder: Path, asked: argparse.Namespace
+) -> Path:
+    """Return the bundle that this recipe trains from the start that all folds share."""
+    start = trained(START_RECIPE, [], asked.runs / START_RECIPE.stem, asked)
+    return trained(recipe, changes, folder, asked, start)
+
+
+def trained(
+    recipe: Path,
+    changes: Sequence[str],
+    folder: Path,
+    asked: argparse.Namespace,
+    start: Path | None = None,
+) -> Path:
     """Return the bundle that this recipe trains with these changes; goes on where it stopped."""
     bundle = folder / "bundle.safetensors"
     if bundle.exists():
@@ -48,7 +63,8 @@ def trained(recipe: Path, changes: Sequence[str], folder: Path, asked: argparse.
         changes = [*changes, "training.steps=4", "training.warmup_steps=1"]
     packs = asked.packs or asked.runs / "packs"
     made = read_recipe(recipe, changes)
-    return train_recipe(made, asked.data, packs, folder, resume=True, progress=show)
+    first = None if start is None else read_bundle(start)
+    return train_recipe(made, asked.data, packs, folder, resume=True, progress=show, start=first)
 
 
 def show(step: int, steps: int, values: object) -> None:
@@ -62,7 +78,7 @@ def fold_net(recipe: Path, fold: int, asked: argparse.Namespace) -> Path:
     groups = read_recipe(recipe).groups
     group = next(place for place, made in enumerate(groups) if made.source == "ludb")
     folder: Path = asked.runs / f"{recipe.stem}-{fold}"
-    return trained(recipe, [f"groups.{group}.folds={others}"], folder, asked)
+    return fold_trained(recipe, [f"groups.{group}.folds={others}"], folder, asked)
 
 
 def held_out(asked: argparse.Namespace, recipe: Path = WAVES_RECIPE) -> list[Held]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import shutil
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -22,20 +21,19 @@ import numpy as np
 import parts
 import wfdb
 import wfdb.processing
-from folds import rate_of, trained
+from folds import fold_trained
 from measuring import ROOT, progress, rows
 from numpy.typing import NDArray
 from processes import Worker
 
 from fascicle.data.sources import Item
-from fascicle.decode.beats import find_beats
 from fascicle.evaluate import items_of
 from fascicle.io import read
 from fascicle.io.beats import read_beat_files
 from fascicle.metrics.beats import LEARNING_S, confusion, detection_scores
 from fascicle.metrics.bootstrap import sums_interval
 from fascicle.metrics.ec57 import match_as_bxb
-from fascicle.predict import Model, choose_leads, load
+from fascicle.predict import Model, choose_leads, load, outcome
 from fascicle.record import Record
 from fascicle.signal.leads import select_leads
 from fascicle.signal.quality import assess
@@ -44,7 +42,6 @@ RECIPE = ROOT / "recipes" / "r-peaks.toml"
 FOLDS = 4
 STARTS = {"0:00": 0.0, "5:00": LEARNING_S}
 TARGET = 0.998
-THRESHOLDS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 Samples = NDArray[np.int64]
 
 
@@ -73,7 +70,7 @@ def fold_nets(items: Sequence[Item], asked: argparse.Namespace) -> dict[str, Mod
         taught = [item.path.name for item in items if fold[item.path.name] != held]
         print(f"fold {held}: {len(taught)} records teach", flush=True)
         change = f"groups.0.records={taught}"
-        bundle = trained(RECIPE, [change], asked.runs / f"{RECIPE.stem}-{held}", asked)
+        bundle = fold_trained(RECIPE, [change], asked.runs / f"{RECIPE.stem}-{held}", asked)
         model = load(bundle, threads=1)
         nets |= {i.path.name: model for i in items if fold[i.path.name] == held}
     return nets
@@ -92,25 +89,23 @@ def measure(
     cache = ROOT / "out" / "delineation" / ("quick" if asked.quick else "r-peaks")
     prints = hashlib.sha256("".join(net.bundle.weights_sha256 for net in nets.values()).encode())
     mark = prints.hexdigest()[:12]
-    detectors: dict[str, Callable[[Item], Samples]] = {"xqrs": xqrs, "gqrs": gqrs}
+    detectors: dict[str, Callable[[Item], Samples]] = {
+        "ours, both leads": lambda item: ours(nets[item.path.name], read, item),
+        "ours, first lead alone": lambda item: ours(nets[item.path.name], first_lead, item),
+        "xqrs": xqrs,
+        "gqrs": gqrs,
+    }
     worker = None
     if asked.peer_python:
         script = Path(__file__).with_name("neurokit_worker.py")
         worker = Worker([asked.peer_python, script])
         detectors["NeuroKit2"] = lambda item: neurokit(worker, item)
     found = {}
-    for title, seen in {"ours, both leads": read, "ours, first lead alone": first_lead}.items():
-        folder = cache / f"{title.replace(', ', '-').replace(' ', '-')}@{mark}"
-        seconds = [
-            kept_at_each(nets[item.path.name], seen, item, folder)
-            for item in progress(items, title)
-        ]
-        best, chosen = at_the_best(items, folder)
-        found[title] = scores(items, chosen) | {"cpu_s": statistics.median(seconds)}
-        found[title]["thresholds"] = best
     for title, detect in detectors.items():
-        seconds = [kept(detect, item, cache / title) for item in progress(items, title)]
-        found[title] = scores(items, cache / title) | {"cpu_s": statistics.median(seconds)}
+        own = f"@{mark}" if title.startswith("ours") else ""
+        folder = cache / f"{title.replace(', ', '-').replace(' ', '-')}{own}"
+        seconds = [kept(detect, item, folder) for item in progress(items, title)]
+        found[title] = scores(items, folder) | {"cpu_s": statistics.median(seconds)}
     if worker:
         with worker:
             pass
@@ -130,46 +125,13 @@ def kept(detect: Callable[[Item], Samples], item: Item, folder: Path) -> float:
     return float(clock.read_text())
 
 
-def kept_at_each(model: Model, seen: Callable[[Path], Record], item: Item, folder: Path) -> float:
-    """Write a record's beats above each of `THRESHOLDS`; return the processor time, s."""
-    folder.mkdir(parents=True, exist_ok=True)
-    name, clock = item.path.name, folder / f"{item.path.name}.seconds"
-    if not clock.exists():
-        begin = time.process_time()
-        record = choose_leads(seen(item.path), None)
-        beats = model.probabilities(model.prepare(record, assess(record)))["beats"]
-        for threshold in THRESHOLDS:
-            found = find_beats(beats[0], beats[1:], rate_of(model.bundle), threshold=threshold)
-            times = np.array([beat.time_s for beat in found])
-            peaks = np.unique(np.rint(times * record.rate_hz).astype(np.int64))
-            at = folder / str(threshold)
-            at.mkdir(exist_ok=True)
-            wfdb.wrann(name, "qrs", peaks, ["N"] * len(peaks), fs=360, write_dir=str(at))
-        clock.write_text(str(time.process_time() - begin))
-    return float(clock.read_text())
-
-
-def at_the_best(items: Sequence[Item], folder: Path) -> tuple[list[float], Path]:
-    """Return each fold's threshold, with the fewest errors in the others, and the beats so found.
-
-    The others' beats are those of nets that have not seen them either.
-    """
-    fold = dealt(items)
-    errors = np.array([[errors_of(i, folder / str(t)) for i in items] for t in THRESHOLDS])
-    best, chosen = [], folder / "chosen"
-    chosen.mkdir(exist_ok=True)
-    for held in range(FOLDS):
-        others = np.array([fold[item.path.name] != held for item in items])
-        best.append(THRESHOLDS[int(errors[:, others].sum(axis=1).argmin())])
-        for name in [name for name, its in fold.items() if its == held]:
-            shutil.copyfile(folder / str(best[-1]) / f"{name}.qrs", chosen / f"{name}.qrs")
-    return best, chosen
-
-
-def errors_of(item: Item, folder: Path) -> int:
-    """Return how many beats are missed or extra."""
-    table = counts(item, folder, 0.0)
-    return int(table[:5, 5].sum() + table[5, :5].sum())
+def ours(net: Model, seen: Callable[[Path], Record], item: Item) -> Samples:
+    """Return the beats that the product finds, in samples of the file."""
+    record = choose_leads(seen(item.path), None)
+    prepared = net.prepare(record, assess(record))
+    found = outcome(prepared, net.probabilities(prepared), net.bundle, net.tasks)
+    times = np.array([beat.time_s for beat in found.beats])
+    return np.unique(np.rint(times * record.rate_hz).astype(np.int64))
 
 
 def first_lead(path: Path) -> Record:

@@ -199,26 +199,6 @@ def test_r_peaks_are_counted_from_both_starts(made: dict[str, ModuleType], tmp_p
     assert made["r_peaks"].kept(lambda _: pytest.fail("cached"), item, tmp_path / "found") >= 0
 
 
-def test_a_fold_has_the_threshold_that_is_best_in_the_others(
-    made: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    module = made["r_peaks"]
-    items = [Item(f"mitdb/{n}", Path(n), f"mitdb/{n}", 1) for n in ("1", "2", "3", "4")]
-    for threshold in module.THRESHOLDS:
-        (tmp_path / str(threshold)).mkdir()
-        for item in items:
-            (tmp_path / str(threshold) / f"{item.path}.qrs").write_text(str(threshold))
-    best = {"1": "0.5", "2": "0.25", "3": "0.25", "4": "0.25"}  # one record is other than the rest
-
-    def errors_of(item: Item, folder: Path) -> int:
-        return int(folder.name != best[str(item.path)])
-
-    monkeypatch.setattr(module, "errors_of", errors_of)
-    thresholds, chosen = module.at_the_best(items, tmp_path)
-    assert thresholds == [0.25] * 4
-    assert [(chosen / f"{n}.qrs").read_text() for n in "1234"] == ["0.25"] * 4
-
-
 def test_a_p_belongs_to_the_next_beat_alone(made: dict[str, ModuleType]) -> None:
     record = Record("x", np.zeros((1, 10), dtype=np.float32), 1.0, ("II",))
     waves = [
@@ -266,7 +246,7 @@ def test_where_no_p_is_marked_they_are_counted_per_beat(made: dict[str, ModuleTy
 def test_the_recipe_asks_for_beats_of_mit_bih_first() -> None:
     recipe = read_recipe(ROOT / "recipes" / "r-peaks.toml")
     assert recipe.groups[0].source == "mitdb"
-    assert list(recipe.tasks) == ["beats"]
+    assert {"waves", "beats"} <= recipe.tasks.keys()  # a QRS supports a doubtful beat
 
 
 @pytest.mark.slow

@@ -25,7 +25,6 @@ from fascicle.train.run import train_recipe
 
 FOLDS = range(5)
 WAVES_RECIPE = ROOT / "recipes" / "waves.toml"
-START_RECIPE = ROOT / "recipes" / "folds-start.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +37,6 @@ class Held:
     found: Outcome
     rate_hz: float
     seconds: float
-
-
-def fold_trained(
-    recipe: Path, changes: Sequence[str], folder: Path, asked: argparse.Namespace
-) -> Path:
-    """Return the bundle that this recipe trains from the start that all folds share."""
-    start = trained(START_RECIPE, [], asked.runs / START_RECIPE.stem, asked)
-    return trained(recipe, changes, folder, asked, start)
 
 
 def trained(
@@ -78,7 +69,7 @@ def fold_net(recipe: Path, fold: int, asked: argparse.Namespace) -> Path:
     groups = read_recipe(recipe).groups
     group = next(place for place, made in enumerate(groups) if made.source == "ludb")
     folder: Path = asked.runs / f"{recipe.stem}-{fold}"
-    return fold_trained(recipe, [f"groups.{group}.folds={others}"], folder, asked)
+    return trained(recipe, [f"groups.{group}.folds={others}"], folder, asked)
 
 
 def held_out(asked: argparse.Namespace, recipe: Path = WAVES_RECIPE) -> list[Held]:

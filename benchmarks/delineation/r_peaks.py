@@ -21,7 +21,7 @@ import numpy as np
 import parts
 import wfdb
 import wfdb.processing
-from folds import fold_trained
+from folds import trained
 from measuring import ROOT, progress, rows
 from numpy.typing import NDArray
 from processes import Worker
@@ -39,6 +39,7 @@ from fascicle.signal.leads import select_leads
 from fascicle.signal.quality import assess
 
 RECIPE = ROOT / "recipes" / "r-peaks.toml"
+START_RECIPE = ROOT / "recipes" / "folds-start.toml"
 FOLDS = 4
 STARTS = {"0:00": 0.0, "5:00": LEARNING_S}
 TARGET = 0.998
@@ -66,11 +67,13 @@ def fold_nets(items: Sequence[Item], asked: argparse.Namespace) -> dict[str, Mod
     """Return by record the net that has not seen its patient."""
     fold = dealt(items)
     nets = {}
+    start = trained(START_RECIPE, [], asked.runs / START_RECIPE.stem, asked)
     for held in range(FOLDS):
         taught = [item.path.name for item in items if fold[item.path.name] != held]
         print(f"fold {held}: {len(taught)} records teach", flush=True)
         change = f"groups.0.records={taught}"
-        bundle = fold_trained(RECIPE, [change], asked.runs / f"{RECIPE.stem}-{held}", asked)
+        folder = asked.runs / f"{RECIPE.stem}-{held}"
+        bundle = trained(RECIPE, [change], folder, asked, start)
         model = load(bundle, threads=1)
         nets |= {i.path.name: model for i in items if fold[i.path.name] == held}
     return nets

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -27,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "benchmarks" / "delineation"
 NAMES = (
     *("parts", "folds", "peers", "global_intervals", "ablation"),
-    *("r_peaks", "invented_p", "rhythms", "neurokit_worker"),
+    *("last_rules", "r_peaks", "invented_p", "rhythms", "neurokit_worker"),
 )
 RATE_HZ = 250.0
 
@@ -176,6 +177,22 @@ def test_a_rule_that_mends_something_gains(made: dict[str, ModuleType]) -> None:
     assert made["ablation"].shown(0.002, 0.001, 0.003) == "**+2.0 (+1.0 to +3.0)**"
 
 
+def test_p_waves_in_found_fibrillation_are_a_loss_without_the_rhythm(
+    made: dict[str, ModuleType],
+) -> None:
+    one = held(made)
+    waves = tuple(wave for wave in one.reference.waves if wave.kind != "P")
+    found = Outcome(rhythms=(Rhythm(0, one.reference.duration_s, "AF"),))
+    none = made["folds"].Held(
+        replace(one.reference, waves=waves), one.prepared, one.waves, found, RATE_HZ, 0.5
+    )
+    result = made["last_rules"].measure([one, none])
+    gain = result["gain"]["no P in AF or flutter that was found"]["value"]
+    assert gain[0] > 0.1
+    assert gain[1:3] == [0, 0]
+    assert "| F1 x 1000, P 150 ms | " in made["last_rules"].table(result)
+
+
 def test_the_records_of_a_patient_are_in_one_fold(made: dict[str, ModuleType]) -> None:
     names = ("100", "101", "102", "201", "202", "203")
     items = [Item(f"mitdb/{n}", Path(n), f"mitdb/{'201' if n == '202' else n}", 1) for n in names]
@@ -251,7 +268,8 @@ def test_the_recipe_asks_for_beats_of_mit_bih_first() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "part", ["peers", "global_intervals", "ablation", "r_peaks", "rhythms", "invented_p"]
+    "part",
+    ["peers", "global_intervals", "ablation", "last_rules", "r_peaks", "rhythms", "invented_p"],
 )
 def test_quick(part: str, tmp_path: Path) -> None:
     run = subprocess.run(

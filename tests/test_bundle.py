@@ -19,8 +19,8 @@ import torch
 from safetensors.torch import load, save, save_file
 from torch import Tensor
 
-from fascicle import bundle as module
 from fascicle.bundle import Bundle, new_network, read_bundle, save_bundle
+from fascicle.bundle import file as module
 from fascicle.data.batch import encode_covariates
 from fascicle.errors import BadBundle, BadRequest
 from fascicle.labels import Term, Vocabulary, superclasses

@@ -41,9 +41,9 @@ def test_what_is_alike_stays_as_it_is() -> None:
 
 @pytest.mark.parametrize(("place", "kind"), [(0, P), (1, T)])
 def test_what_strays_goes_part_of_the_way_back(place: int, kind: int) -> None:
-    distances = [part.copy() for part in ALIKE]
-    distances[place][4] += 0.02
-    moved = moved_ms(beats(*distances), kind)
+    distances = np.stack(ALIKE)
+    distances[place, 4] += 0.02
+    moved = moved_ms(beats(distances[0], distances[1]), kind)
     sign = 1 if kind == P else -1  # a longer PR begins earlier, a longer QT ends later
     assert moved[:, 4] == pytest.approx(sign * SHARE * 20)
     assert np.abs(np.delete(moved, 4, axis=1)).max() < 1e-6

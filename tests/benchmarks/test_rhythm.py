@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -88,18 +87,3 @@ def test_the_table_says_what_was_found(run: ModuleType) -> None:
     assert "| lead I alone | 9 (2) | 0.950 (0.900 to 0.990) | 0.950 (0.900 to 0.990) |" in text
     assert "| twelve leads | 3 (0) | none | none |" in text
     assert "| AF | 100 | 0.400 |" in text
-
-
-def test_a_table_by_patient_counts_the_records_of_each_rhythm(
-    run: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(str(PATH.parent))
-    monkeypatch.setitem(sys.modules, "run", run)
-    names = ("by_patient", "parts", "r_peaks", "folds", "measuring", "processes")
-    by_patient = importlib.import_module("by_patient")
-    for name in names:  # other benchmarks have modules of these names
-        sys.modules.pop(name, None)
-    records = [make_record("1"), make_record("2")]
-    shown = by_patient.table(run.scored(records), records)
-    assert "| AF | 2 | 100 | 0.800 (0.800 to 0.800) | 1.000 (1.000 to 1.000) |" in shown
-    assert "| VT | 0 | 0 | none | none |" in shown

@@ -191,6 +191,7 @@ QUESTIONS = (
                  DIAGNOSES)
         for share in SHARES
     ),
+    Question("pre-training on top of equal updates", "pretrained-100", FULL, DIAGNOSES),
 )  # fmt: skip
 
 

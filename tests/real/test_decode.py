@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fascicle.decode.consensus import consensus
-from fascicle.decode.delineation import delineate
+from fascicle.decode.delineation import Rules, delineate
 from fascicle.decode.intervals import intervals
 from fascicle.io import read
 from fascicle.record import WAVE_KINDS, Record, Wave
@@ -44,11 +44,13 @@ def whole(record: Record, lead: str) -> list[Wave]:
 
 
 def test_the_rules_cost_no_real_wave(ludb: list[Record]) -> None:
+    rules = Rules(stray_p_s=0, stray_t_s=0)  # which move boundaries on purpose
     count = lost = 0
     for record in ludb:
         for lead in record.leads:
             truth = whole(record, lead)
-            found = delineate(drawn(truth, round(record.duration_s * RATE_HZ)), RATE_HZ, lead)
+            samples = round(record.duration_s * RATE_HZ)
+            found = delineate(drawn(truth, samples), RATE_HZ, lead, rules)
             ours = np.array([(WAVE_KINDS.index(w.kind), w.onset_s, w.offset_s) for w in found])
             for wave in truth:
                 like = ours[ours[:, 0] == WAVE_KINDS.index(wave.kind), 1:]
@@ -57,6 +59,25 @@ def test_the_rules_cost_no_real_wave(ludb: list[Record]) -> None:
             count += len(truth)
     assert count > 10_000
     assert lost <= count / 1000
+
+
+def test_boundaries_move_a_little_and_to_both_sides(ludb: list[Record]) -> None:
+    moves = []
+    for record in ludb:
+        for lead in record.leads:
+            marks = drawn(whole(record, lead), round(record.duration_s * RATE_HZ))
+            stay = delineate(marks, RATE_HZ, lead, Rules(stray_p_s=0, stray_t_s=0))
+            moved = delineate(marks, RATE_HZ, lead)
+            assert [wave.kind for wave in moved] == [wave.kind for wave in stay]
+            pairs = zip(moved, stay, strict=True)
+            moves += [bounds(new) - bounds(old) for new, old in pairs if new.kind != "QRS"]
+    assert np.abs(np.mean(moves, axis=0)).max() < 0.001
+    assert np.abs(moves).mean() < 0.005
+    assert np.abs(moves).max() < 0.06
+
+
+def bounds(wave: Wave) -> np.ndarray:
+    return np.array([wave.onset_s, wave.offset_s], dtype=np.float64)
 
 
 def test_intervals_of_the_cardiologists_are_plausible(ludb: list[Record]) -> None:

@@ -15,12 +15,11 @@ from typing import Any
 
 import numpy as np
 import parts
-from ablation import RHYTHM, TITLES, Floats, f1, shown, sums
+from ablation import RHYTHM, TITLES, Floats, f1, gains, shown, sums
 from folds import Held, records_of, seen
 from measuring import ROOT, rows
 
 from fascicle.decode.delineation import Rules
-from fascicle.metrics.bootstrap import sums_interval
 from fascicle.metrics.waves import tally_scores
 from fascicle.predict import load
 from fascicle.synth import Noise, synthesize
@@ -58,9 +57,7 @@ def measure(held: Sequence[Held]) -> dict[str, Any]:
     gain = {}
     for title, changed in WITHOUT.items():
         both = np.stack([whole, sums(held, *changed)], axis=1)
-        low, high = sums_interval(difference, both, names, rng=np.random.default_rng(0))
-        value = difference(both.sum(axis=0))
-        gain[title] = {"value": value.tolist(), "low": low.tolist(), "high": high.tolist()}
+        gain[title] = gains(both, names, figures)
     return {"records": len(held), "all": figures(whole.sum(axis=0)).tolist(), "gain": gain}
 
 
@@ -69,12 +66,6 @@ def figures(counts: Floats) -> Floats:
     wide = tally_scores(counts[..., 0, :, :])
     spread = np.stack([wide[f"{side}.error_sd_ms"] for side in SIDES], axis=-1)
     return np.concatenate([f1(counts), spread], axis=-1)
-
-
-def difference(counts: Floats) -> Floats:
-    """Return the figures with a rule less those without, of counts (..., 2, tolerance, 6, 5)."""
-    values = figures(counts)
-    return np.asarray(values[..., 0, :] - values[..., 1, :])
 
 
 def table(result: Mapping[str, Any]) -> str:

@@ -25,6 +25,7 @@ from fascicle.train.run import train_recipe
 
 FOLDS = range(5)
 WAVES_RECIPE = ROOT / "recipes" / "waves.toml"
+START_RECIPE = ROOT / "recipes" / "folds-start.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +64,18 @@ def show(step: int, steps: int, values: object) -> None:
         print(f"  step {step} of {steps}: {values}", flush=True)
 
 
+def shared_start(asked: argparse.Namespace) -> Path:
+    """Return the bundle that the nets of all folds go on from: it has seen none of their records."""
+    return trained(START_RECIPE, [], asked.runs / START_RECIPE.stem, asked)
+
+
 def fold_net(recipe: Path, fold: int, asked: argparse.Namespace) -> Path:
     """Return the bundle of the net that has not seen this fold of LUDB."""
     others = [other for other in FOLDS if other != fold]
     groups = read_recipe(recipe).groups
     group = next(place for place, made in enumerate(groups) if made.source == "ludb")
     folder: Path = asked.runs / f"{recipe.stem}-{fold}"
-    return trained(recipe, [f"groups.{group}.folds={others}"], folder, asked)
+    return trained(recipe, [f"groups.{group}.folds={others}"], folder, asked, shared_start(asked))
 
 
 def held_out(asked: argparse.Namespace, recipe: Path = WAVES_RECIPE) -> list[Held]:

@@ -21,7 +21,7 @@ import numpy as np
 import parts
 import wfdb
 import wfdb.processing
-from folds import trained
+from folds import shared_start, trained
 from measuring import ROOT, progress, rows
 from numpy.typing import NDArray
 from processes import Worker
@@ -39,7 +39,6 @@ from fascicle.signal.leads import select_leads
 from fascicle.signal.quality import assess
 
 RECIPE = ROOT / "recipes" / "r-peaks.toml"
-START_RECIPE = ROOT / "recipes" / "folds-start.toml"
 FOLDS = 4
 STARTS = {"0:00": 0.0, "5:00": LEARNING_S}
 TARGET = 0.998
@@ -68,7 +67,7 @@ def fold_nets(items: Sequence[Item], asked: argparse.Namespace) -> dict[str, Mod
     """Return by record the net that has not seen its patient."""
     fold = dealt(items)
     nets = {}
-    start = trained(START_RECIPE, [], asked.runs / START_RECIPE.stem, asked)
+    start = shared_start(asked)
     for held in range(FOLDS):
         taught = [item.path.name for item in items if fold[item.path.name] != held]
         print(f"fold {held}: {len(taught)} records teach", flush=True)

@@ -1,6 +1,7 @@
 """LUDB by five folds over records: a net per fold, its own fold pooled over the five.
 
     python benchmarks/delineation/run.py --data DIR [--recipe recipes/waves.toml] [--quick]
+    python benchmarks/delineation/run.py --data DIR --train 0 2 4 --core 1   # these nets, no more
 
 Every fold's training is resumed where it stopped; results.json has all figures with their 95 %
 intervals over records. A quick run trains for a few steps and writes under out/.
@@ -23,8 +24,15 @@ SHOWN = ("P", "QRS", "T")
 def main() -> None:
     options = parts.options(__doc__ or "")
     options.add_argument("--recipe", type=Path, default=WAVES_RECIPE)
+    options.add_argument(
+        "--train", type=int, nargs="+", choices=FOLDS, help="train these nets only"
+    )
     asked = options.parse_args()
     about = parts.start(asked)
+    if asked.train:
+        for fold in asked.train:
+            fold_net(asked.recipe, fold, asked)
+        return
     cases: list[Case] = []
     for fold in FOLDS:
         model = load(fold_net(asked.recipe, fold, asked))

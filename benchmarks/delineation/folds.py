@@ -65,7 +65,7 @@ def show(step: int, steps: int, values: object) -> None:
 
 
 def shared_start(asked: argparse.Namespace) -> Path:
-    """Return the bundle that the nets of all folds go on from: it has seen none of their records."""
+    """Return the bundle that all folds go on from; it has seen neither LUDB nor MIT-BIH."""
     return trained(START_RECIPE, [], asked.runs / START_RECIPE.stem, asked)
 
 

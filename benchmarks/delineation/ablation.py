@@ -18,7 +18,7 @@ from folds import Held, held_out, on_clock
 from measuring import progress, rows
 from numpy.typing import NDArray
 
-from fascicle.decode.delineation import NO_RULES, Rules, delineate, without
+from fascicle.decode.delineation import NO_RULES, Rules, delineate_leads, without
 from fascicle.decode.rhythm import leave_out_p
 from fascicle.metrics.bootstrap import sums_interval
 from fascicle.metrics.waves import annotated_span, boundary_counts, tally, tally_scores
@@ -56,13 +56,13 @@ def sums(held: Sequence[Held], rules: Rules, by_rhythm: bool = True) -> Floats:
     """Return what each record adds to the counts, (record, tolerance, boundary, 5)."""
     total = np.zeros((len(held), len(TOLERANCES_S), 6, 5))
     for row, one in zip(total, held, strict=True):
-        for place, lead in enumerate(LEADS):
+        present = np.flatnonzero(one.prepared.present).tolist()
+        every = delineate_leads({LEADS[r]: one.waves[r] for r in present}, one.rate_hz, rules)
+        for lead, waves in every.items():
             theirs = [wave for wave in one.reference.waves if wave.lead == lead]
-            if not theirs or not one.prepared.present[place]:
+            if not theirs:
                 continue
-            found = delineate(one.waves[place], one.rate_hz, lead, rules)
-            if by_rhythm:
-                found = leave_out_p(found, one.found.rhythms)
+            found = leave_out_p(waves, one.found.rhythms) if by_rhythm else waves
             found = on_clock(found, one.reference.rate_hz)
             span = annotated_span(theirs)
             for level, tolerance_s in enumerate(TOLERANCES_S):

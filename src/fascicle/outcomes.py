@@ -7,6 +7,7 @@ more than what decides a wave, a beat or a frame of rhythm; what lies in their k
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from fascicle.bundle import VIEWED, Bundle
 from fascicle.decode.beats import BeatPeaks, beat_peaks, find_beats, name_beats
 from fascicle.decode.calibration import apply_temperature
 from fascicle.decode.context import beat_features, join_kinds, write_kinds
-from fascicle.decode.delineation import delineate
+from fascicle.decode.delineation import delineate_leads
 from fascicle.decode.rhythm import find_rhythms, leave_out_p
 from fascicle.decode.stitch import Window, cut, recut
 from fascicle.memory import give_back
@@ -98,17 +99,21 @@ def outcome(
 ) -> Outcome:
     """Return waves per lead, beats, rhythms and answers that one record's probabilities make."""
     rate_hz = bundle.recipe.preprocessing.rate_hz
-    waves: list[Wave] = []
-    for row, lead in enumerate(LEADS):
-        if "waves" in arrays and prepared.present[row]:
-            waves += delineate(arrays["waves"][row], rate_hz, lead, signal=prepared.signal[row])
+    waves: Mapping[str, Sequence[Wave]] = {}
+    if "waves" in arrays:
+        there = {LEADS[row]: row for row in np.flatnonzero(prepared.present).tolist()}
+        waves = delineate_leads(
+            {lead: arrays["waves"][row] for lead, row in there.items()},
+            rate_hz,
+            signals={lead: prepared.signal[row] for lead, row in there.items()},
+        )
     beats: tuple[Beat, ...] = ()
     if "beats" in arrays:
         qrs = mean_qrs(arrays["waves"][prepared.present]) if "waves" in arrays else None
         beats = find_beats(arrays["beats"][0], arrays["beats"][1:], rate_hz, qrs=qrs)
     duration_s = prepared.signal.shape[1] / rate_hz
     rhythms, answers = _said(arrays, bundle, tasks, duration_s)
-    return Outcome(leave_out_p(waves, rhythms), beats, rhythms, answers)
+    return Outcome(leave_out_p(chain(*waves.values()), rhythms), beats, rhythms, answers)
 
 
 def _said(
@@ -240,18 +245,21 @@ class Decoder:
         """Keep the waves of a block; return the probability of a QRS (sample,) in it."""
         task, shift_s = self.tasks["waves"], window.start / self.rate_hz
         first, last = window.keep_start - window.start, window.keep_stop - window.start
+        made = {LEADS[row]: task.activate(logits[row]) for row in self.waves}
+        signal = self.prepared.signal[:, window.start : window.stop]
+        found = delineate_leads(
+            made, self.rate_hz, signals={LEADS[row]: signal[row] for row in self.waves}
+        )
         qrs = np.zeros(logits.shape[-1], dtype=np.float32)
         for row, own in self.waves.items():
-            made = task.activate(logits[row])
-            qrs += made[QRS] / len(self.waves)
+            columns, mine = made[LEADS[row]], found[LEADS[row]]
+            qrs += columns[QRS] / len(self.waves)
             if self.p_wave.size:
                 p_wave = self.p_wave[window.keep_start : window.keep_stop]
-                np.maximum(p_wave, made[1, first:last], out=p_wave)
-            signal = self.prepared.signal[row, window.start : window.stop]
-            found = delineate(made, self.rate_hz, LEADS[row], signal=signal)
-            onsets = shift_s + np.array([wave.onset_s for wave in found], dtype=np.float64)
+                np.maximum(p_wave, columns[1, first:last], out=p_wave)
+            onsets = shift_s + np.array([wave.onset_s for wave in mine], dtype=np.float64)
             for index in np.flatnonzero(self._counts(window, onsets)).tolist():
-                own.append(_later(found[index], shift_s))
+                own.append(_later(mine[index], shift_s))
         return qrs
 
     def _counts(self, window: Window, time_s: NDArray[np.float64]) -> NDArray[np.bool_]:

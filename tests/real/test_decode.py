@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fascicle.decode.consensus import consensus
-from fascicle.decode.delineation import Rules, delineate
+from fascicle.decode.delineation import Rules, delineate, delineate_leads
 from fascicle.decode.intervals import intervals
 from fascicle.io import read
 from fascicle.record import WAVE_KINDS, Record, Wave
@@ -47,10 +47,10 @@ def test_the_rules_cost_no_real_wave(ludb: list[Record]) -> None:
     rules = Rules(stray_p_s=0, stray_t_s=0)  # which move boundaries on purpose
     count = lost = 0
     for record in ludb:
-        for lead in record.leads:
+        samples = round(record.duration_s * RATE_HZ)
+        marks = {lead: drawn(whole(record, lead), samples) for lead in record.leads}
+        for lead, found in delineate_leads(marks, RATE_HZ, rules).items():
             truth = whole(record, lead)
-            samples = round(record.duration_s * RATE_HZ)
-            found = delineate(drawn(truth, samples), RATE_HZ, lead, rules)
             ours = np.array([(WAVE_KINDS.index(w.kind), w.onset_s, w.offset_s) for w in found])
             for wave in truth:
                 like = ours[ours[:, 0] == WAVE_KINDS.index(wave.kind), 1:]

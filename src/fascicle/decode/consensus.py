@@ -78,14 +78,13 @@ def _collect(waves: Mapping[str, Sequence[Wave]]) -> dict[WaveKind, _Marks]:
 
 
 def _agreed(kind: WaveKind, marks: _Marks, need: int, stray: float) -> list[Wave]:
-    start, stop = _cores(marks, need)
-    if start.size == 0:
+    group, cores = grouped(marks.onset, marks.offset, need)
+    if cores == 0:
         return []
-    group = _nearest_core(marks, start, stop)
     member = group >= 0
     group = group[member]
     leads = int(marks.lead.max()) + 1
-    waves = np.bincount(group * leads + marks.lead[member], minlength=start.size * leads)
+    waves = np.bincount(group * leads + marks.lead[member], minlength=cores * leads)
     enough = (waves.reshape(-1, leads) > 0).sum(axis=1) >= need
     onset = _group_quantile(marks.onset[member], group, stray)
     peak = _group_quantile(marks.peak[member], group, 0.5)
@@ -106,10 +105,21 @@ def _agreed(kind: WaveKind, marks: _Marks, need: int, stray: float) -> list[Wave
     ]
 
 
-def _cores(marks: _Marks, need: int) -> tuple[Floats, Floats]:
+def grouped(onset: Floats, offset: Floats, need: int) -> tuple[NDArray[np.intp], int]:
+    """Return the group (wave,) of waves of one kind over several leads, and how many there are.
+
+    A group is a stretch in which at least `need` leads show the wave; -1 is a wave outside of all.
+    """
+    start, stop = _cores(onset, offset, need)
+    if start.size == 0:
+        return np.full(onset.size, -1), 0
+    return _nearest_core(onset, offset, start, stop), start.size
+
+
+def _cores(onset: Floats, offset: Floats, need: int) -> tuple[Floats, Floats]:
     """Return start and stop of the stretches in which at least `need` leads show the wave."""
-    time = np.concatenate([marks.onset, marks.offset])
-    step = np.repeat([1, -1], marks.onset.size)
+    time = np.concatenate([onset, offset])
+    step = np.repeat([1, -1], onset.size)
     order = np.lexsort((step, time))  # at one time, offsets first: to touch is not to overlap
     time, cover = time[order], np.cumsum(step[order])
     over = np.concatenate([[False], cover >= need])
@@ -117,14 +127,14 @@ def _cores(marks: _Marks, need: int) -> tuple[Floats, Floats]:
     return time[change & over[1:]], time[change & ~over[1:]]
 
 
-def _nearest_core(marks: _Marks, start: Floats, stop: Floats) -> NDArray[np.intp]:
+def _nearest_core(onset: Floats, offset: Floats, start: Floats, stop: Floats) -> NDArray[np.intp]:
     """Return per wave the core nearest to its middle, or -1 if it does not overlap that core."""
-    middle = (marks.onset + marks.offset) / 2
+    middle = (onset + offset) / 2
     after = np.clip(np.searchsorted(start, middle), 0, start.size - 1)
     before = np.maximum(after - 1, 0)
     nearer = np.maximum(middle - stop[before], 0) <= np.maximum(start[after] - middle, 0)
     core = np.where(nearer, before, after)
-    overlaps = (marks.onset <= stop[core]) & (marks.offset >= start[core])
+    overlaps = (onset <= stop[core]) & (offset >= start[core])
     return np.where(overlaps, core, -1)
 
 

@@ -1,20 +1,28 @@
-"""Per-sample wave probabilities of one lead become waves.
+"""Per-sample wave probabilities become waves.
 
-The most probable class per sample gives runs; rules from physiology repair them (`rules.py`);
-boundaries lie between samples, where the class and its competitor are equally probable.
+The most probable class per sample gives the runs of a lead; rules from physiology repair them
+(`rules.py`); boundaries lie between samples, where the class and its competitor are equally
+probable, and P and T keep near to those of the beats around (`steady.py`). Then the leads agree on
+which waves there are (`agreement.py`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
+from fascicle.decode.agreement import agreed
 from fascicle.decode.rules import NO_RULES, Rules, apply_rules, without
-from fascicle.decode.runs import Runs, class_runs
+from fascicle.decode.runs import Found, Runs, class_runs
 from fascicle.decode.steady import steadied
 from fascicle.record import WAVE_KINDS, Wave
 
-__all__ = ["NO_RULES", "WAVE_CLASSES", "Rules", "delineate", "without"]
+__all__ = ["NO_RULES", "WAVE_CLASSES", "Rules", "delineate", "delineate_leads", "without"]
+
+Lead = TypeVar("Lead", str, str | None)
 
 WAVE_CLASSES = ("none", "P", "QRS", "T")
 
@@ -26,35 +34,62 @@ def delineate(
     rules: Rules | None = None,
     signal: NDArray[np.float32] | None = None,
 ) -> tuple[Wave, ...]:
-    """Return the waves of one lead in order of time.
+    """Return the waves of one lead in order of time: `delineate_leads` of this lead alone."""
+    found = delineate_leads({lead: probabilities}, rate_hz, rules, {lead: signal})
+    return found[lead]
+
+
+def delineate_leads(
+    probabilities: Mapping[Lead, NDArray[np.float32]],
+    rate_hz: float,
+    rules: Rules | None = None,
+    signals: Mapping[Lead, NDArray[np.float32] | None] | None = None,
+) -> dict[Lead, tuple[Wave, ...]]:
+    """Return the waves of each lead in order of time; the leads of a record decide together.
 
     Parameters
     ----------
     probabilities
-        (4, sample) softmax over `WAVE_CLASSES`.
+        Lead -> (4, sample) softmax over `WAVE_CLASSES`. Leads' names are written into the waves.
     rate_hz
-        Samples per second of `probabilities` and `signal`.
-    lead
-        Name written into the waves.
+        Samples per second of `probabilities` and `signals`.
     rules
         Post-processing; the defaults when None.
-    signal
-        (sample,) cleaned lead, mV: a wave's peak is where the signal is farthest from the line
-        between onset and offset. Without a signal the peak is the middle.
+    signals
+        Lead -> (sample,) cleaned lead, mV: a wave's peak is where the signal is farthest from the
+        line between onset and offset. Without a signal the peak is the middle.
 
     Raises
     ------
     ValueError
         If a shape, a rate or a value cannot be right.
     """
-    _check(probabilities, rate_hz, signal)
     rules = Rules() if rules is None else rules
+    signals = {} if signals is None else signals
+    for lead, columns in probabilities.items():
+        _check(columns, rate_hz, signals.get(lead))
+    every = [_found(columns, rate_hz, rules) for columns in probabilities.values()]
+    together = agreed(every, list(probabilities.values()), rules)
+    return {
+        lead: _waves(found, rate_hz, lead, signals.get(lead))
+        for lead, found in zip(probabilities, together, strict=True)
+    }
+
+
+def _found(probabilities: NDArray[np.float32], rate_hz: float, rules: Rules) -> Found:
+    """Return what one lead shows by itself."""
     label = probabilities.argmax(axis=0).astype(np.int8)
     runs, means = apply_rules(class_runs(label), probabilities, rate_hz, rules)
     onset, offset = _boundaries(probabilities, label, runs, rules.refine)
     onset, offset = steadied(runs, onset, offset, rate_hz, rules)
+    return Found(runs, onset, offset, means[runs.kind, np.arange(runs.kind.size)])
+
+
+def _waves(
+    found: Found, rate_hz: float, lead: str | None, signal: NDArray[np.float32] | None
+) -> tuple[Wave, ...]:
+    runs, onset, offset, own = found
     peak = np.clip(_peaks(signal, runs, onset, offset), onset, offset)
-    own = means[runs.kind, np.arange(runs.kind.size)]
     return tuple(
         Wave(lead, WAVE_KINDS[kind - 1], on, top, off, min(probability, 1.0))
         for kind, on, top, off, probability in zip(

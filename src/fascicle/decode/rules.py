@@ -45,6 +45,9 @@ class Rules:
     stray_p_s, stray_t_s
         How far boundaries of P and T stray from beat to beat although nothing changes; they move
         towards where the beats around have them (`steady.py`).
+    lone_p_leads, most_leads
+        Of four leads or more (`agreement.py`): a P that at most the first share shows is dropped; a
+        P or T that at least the second share shows is set in the others too, where they hint at it.
     """
 
     merge_p_s: float = 0.03
@@ -62,6 +65,8 @@ class Rules:
     refine: bool = True
     stray_p_s: float = 0.015
     stray_t_s: float = 0.025
+    lone_p_leads: float = 0.25
+    most_leads: float = 0.6
 
 
 NO_RULES = Rules(
@@ -80,6 +85,8 @@ NO_RULES = Rules(
     refine=False,
     stray_p_s=0,
     stray_t_s=0,
+    lone_p_leads=0,
+    most_leads=0,
 )
 """Every rule off: the runs of the most probable class as they are."""
 

@@ -16,6 +16,15 @@ class Runs(NamedTuple):
     kind: NDArray[np.intp]
 
 
+class Found(NamedTuple):
+    """The waves of one lead: runs, boundaries in samples, mean probability of the own class."""
+
+    runs: Runs
+    onset: NDArray[np.float64]
+    offset: NDArray[np.float64]
+    probability: NDArray[np.float64]
+
+
 def class_runs(label: NDArray[np.int8]) -> Runs:
     """Return the maximal runs of equal labels above 0."""
     if label.size == 0:

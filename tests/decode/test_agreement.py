@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fascicle.decode.agreement import HINT, LEAST_LEADS
+from fascicle.decode.delineation import Rules, delineate_leads, without
+from fascicle.record import LEADS, Wave
+
+RATE_HZ = 250.0
+WITH_P = "....PPPP...QQQQ...TTTTTT......"
+COLUMNS = {
+    ".": (0.94, 0.02, 0.02, 0.02),
+    "P": (0.04, 0.92, 0.02, 0.02),
+    "Q": (0.02, 0.02, 0.94, 0.02),
+    "T": (0.02, 0.02, 0.02, 0.94),
+    "p": (0.66, 0.30, 0.02, 0.02),  # none, but P is possible
+    "t": (0.66, 0.02, 0.02, 0.30),
+}
+
+
+def spell(text: str) -> np.ndarray:
+    """Return the map of a text in which a letter stands for 20 ms (5 samples)."""
+    return np.repeat(np.array([COLUMNS[letter] for letter in text], np.float32).T, 5, axis=1)
+
+
+def found(texts: list[str], rules: Rules | None = None) -> list[str]:
+    """Return the kinds of waves in each of so many leads."""
+    leads = dict(zip(LEADS, map(spell, texts), strict=False))
+    made = delineate_leads(leads, RATE_HZ, rules)
+    return [" ".join(wave.kind for wave in waves) for waves in made.values()]
+
+
+def silent(text: str, letter: str, instead: str = ".") -> str:
+    return text.replace(letter, instead)
+
+
+@pytest.mark.parametrize(
+    ("leads", "alone", "stays"), [(12, 3, False), (12, 4, True), (8, 2, False)]
+)
+def test_a_p_of_a_quarter_of_the_leads_is_noise(leads: int, alone: int, stays: bool) -> None:
+    texts = [WITH_P] * alone + [silent(WITH_P, "P")] * (leads - alone)
+    few = "P QRS T" if stays else "QRS T"
+    assert found(texts) == [few] * alone + ["QRS T"] * (leads - alone)
+    assert found(texts, without("lone_p_leads"))[:alone] == ["P QRS T"] * alone
+
+
+def test_a_t_of_few_leads_stays() -> None:
+    texts = [WITH_P] + [silent(WITH_P, "T")] * 11
+    assert found(texts) == ["P QRS T"] + ["P QRS"] * 11
+
+
+@pytest.mark.parametrize("letter", ["P", "T"])
+@pytest.mark.parametrize(("shown", "given"), [(11, True), (8, True), (7, False)])
+def test_what_most_leads_show_is_there_in_one_that_hints_at_it(
+    letter: str, shown: int, given: bool
+) -> None:
+    faint = silent(WITH_P, letter, letter.lower())
+    texts = [WITH_P] * shown + [faint] * (12 - shown)
+    less = "QRS T" if letter == "P" else "P QRS"
+    assert found(texts)[shown:] == ["P QRS T" if given else less] * (12 - shown)
+    assert found(texts, without("most_leads"))[shown:] == [less] * (12 - shown)
+
+
+def test_a_lead_that_shows_nothing_there_is_given_nothing() -> None:
+    assert COLUMNS["."][1] < HINT
+    texts = [WITH_P] * 11 + [silent(WITH_P, "P")]
+    assert found(texts)[11] == "QRS T"
+
+
+def test_there_must_be_room() -> None:
+    t_there = WITH_P.replace("....PPPP", "..TTTppp")
+    assert found([WITH_P] * 11 + [t_there])[11] == "T QRS T"
+
+
+def test_few_leads_keep_what_each_shows() -> None:
+    texts = [WITH_P] + [silent(WITH_P, "P", "p")] * (LEAST_LEADS - 2)
+    assert found(texts) == ["P QRS T"] + ["QRS T"] * (LEAST_LEADS - 2)
+
+
+def test_a_wave_that_is_given_lies_where_the_others_have_it_and_peaks_in_its_own_signal() -> None:
+    faint = silent(WITH_P, "T", "t")
+    maps = dict(zip(LEADS, map(spell, [WITH_P] * 11 + [faint]), strict=True))
+    signal = np.zeros(maps["I"].shape[1], dtype=np.float32)
+    signal[105] = 0.2
+    made = delineate_leads(maps, RATE_HZ, signals={"V6": signal})
+    theirs, given = made["I"][-1], made["V6"][-1]
+    assert isinstance(given, Wave)
+    assert (given.lead, given.kind, given.onset_s, given.offset_s, given.peak_s) == (
+        "V6", "T", theirs.onset_s, theirs.offset_s, 105 / RATE_HZ,
+    )  # fmt: skip
+    assert HINT < given.probability < 0.5
+
+
+@given(seed=st.integers(0, 10_000), leads=st.integers(1, 12))
+def test_waves_stay_in_order_and_apart(seed: int, leads: int) -> None:
+    rng = np.random.default_rng(seed)
+    letters = np.array(list(COLUMNS))
+    texts = ["".join(rng.choice(letters, 12).repeat(3)) for _ in range(leads)]
+    maps = dict(zip(LEADS, map(spell, texts), strict=False))
+    for waves in delineate_leads(maps, RATE_HZ).values():
+        ends = np.array([(wave.onset_s, wave.offset_s) for wave in waves]).reshape(-1, 2)
+        assert (ends[:, 0] < ends[:, 1]).all()
+        assert (ends[1:, 0] >= ends[:-1, 1]).all()

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fascicle.decode.consensus import grouped
+from fascicle.decode.consensus import group_quantile, grouped
 from fascicle.decode.rules import P, Rules, T
-from fascicle.decode.runs import Found, Runs
+from fascicle.decode.runs import Found, Runs, pick
 
 LEAST_LEADS = 4
 """Fewer leads have no majority worth the name."""
@@ -41,13 +41,13 @@ def agreed(
 
 def _without_lone_p(leads: Sequence[Found], need: int) -> list[Found]:
     """Return the waves less each P that fewer than `need` leads show at its time."""
-    own = [np.flatnonzero(lead.runs.kind == P) for lead in leads]
-    group, _ = _grouped(leads, own, need)
+    own, row, onset, offset = _of_kind(leads, P)
+    group, _ = grouped(onset, offset, need)
     kept = []
-    for lead, places, groups in zip(leads, own, group, strict=True):
+    for number, lead in enumerate(leads):
         keep = np.ones(lead.onset.size, dtype=bool)
-        keep[places[groups < 0]] = False
-        kept.append(_taken(lead, keep))
+        keep[own[(row == number) & (group < 0)]] = False
+        kept.append(lead if keep.all() else _taken(lead, keep))
     return kept
 
 
@@ -55,22 +55,20 @@ def _completed(
     leads: Sequence[Found], probabilities: Sequence[NDArray[np.float32]], kind: int, need: int
 ) -> list[Found]:
     """Return the waves, and those of a kind that at least `need` other leads show at a time."""
-    own = [np.flatnonzero(lead.runs.kind == kind) for lead in leads]
-    group, groups = _grouped(leads, own, need)
-    shows = np.zeros((groups, len(leads)), dtype=bool)
-    ends = np.full((2, groups, len(leads)), np.nan)
-    for row, (lead, places, mine) in enumerate(zip(leads, own, group, strict=True)):
-        inside = mine >= 0
-        shows[mine[inside], row] = True
-        ends[0, mine[inside], row] = lead.onset[places[inside]]
-        ends[1, mine[inside], row] = lead.offset[places[inside]]
-    lacking = shows.sum(axis=1) >= need
-    onset, offset = np.nanmedian(ends[:, lacking], axis=2)
-    made = []
-    for row, (lead, columns) in enumerate(zip(leads, probabilities, strict=True)):
-        absent = ~shows[lacking, row]
-        made.append(_with(lead, columns[kind], kind, onset[absent], offset[absent]))
-    return made
+    _, row, onset, offset = _of_kind(leads, kind)
+    group, groups = grouped(onset, offset, need)
+    member = group >= 0
+    group = group[member]
+    shows = np.zeros((len(leads), groups), dtype=bool)
+    shows[row[member], group] = True
+    lacks = ~shows & (shows.sum(axis=0) >= need)
+    if not lacks.any():
+        return list(leads)
+    first, last = (group_quantile(ends[member], group, 0.5) for ends in (onset, offset))
+    return [
+        _with(lead, columns[kind], kind, first[missing], last[missing]) if missing.any() else lead
+        for lead, columns, missing in zip(leads, probabilities, lacks, strict=True)
+    ]
 
 
 def _with(
@@ -86,7 +84,7 @@ def _with(
     before = np.searchsorted(lead.onset, offset)
     free = (before == 0) | (np.append(lead.offset, np.inf)[before - 1] < onset)
     mean = np.array([probability[a:b].mean() for a, b in zip(start, stop, strict=True)])
-    new = np.flatnonzero(free & (mean >= HINT)) if mean.size else np.zeros(0, dtype=np.intp)
+    new = np.flatnonzero(free & (mean >= HINT))
     if not new.size:
         return lead
     place = np.searchsorted(lead.onset, onset[new])
@@ -96,16 +94,17 @@ def _with(
     return Found(runs, *(np.insert(a, place, b[new]) for a, b in ends))
 
 
-def _grouped(
-    leads: Sequence[Found], own: Sequence[NDArray[np.intp]], need: int
-) -> tuple[list[NDArray[np.intp]], int]:
-    """Return per lead the group of each of its own waves, and the number of groups."""
+def _of_kind(
+    leads: Sequence[Found], kind: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
+    """Return all leads' waves of a kind: place in its lead, lead, onset and offset, (wave,)."""
+    own = [np.flatnonzero(lead.runs.kind == kind) for lead in leads]
+    row = np.repeat(np.arange(len(leads)), [mine.size for mine in own])
     onset = np.concatenate([lead.onset[mine] for lead, mine in zip(leads, own, strict=True)])
     offset = np.concatenate([lead.offset[mine] for lead, mine in zip(leads, own, strict=True)])
-    group, groups = grouped(onset, offset, need)
-    return np.split(group, np.cumsum([mine.size for mine in own])[:-1]), groups
+    return np.concatenate(own), row, onset, offset
 
 
 def _taken(lead: Found, keep: NDArray[np.bool_]) -> Found:
-    runs = Runs(*(column[keep] for column in lead.runs))
-    return Found(runs, lead.onset[keep], lead.offset[keep], lead.probability[keep])
+    kept = (column[keep] for column in (lead.onset, lead.offset, lead.probability))
+    return Found(pick(lead.runs, keep), *kept)

@@ -78,20 +78,20 @@ def _collect(waves: Mapping[str, Sequence[Wave]]) -> dict[WaveKind, _Marks]:
 
 
 def _agreed(kind: WaveKind, marks: _Marks, need: int, stray: float) -> list[Wave]:
-    group, cores = grouped(marks.onset, marks.offset, need)
-    if cores == 0:
+    group, groups = grouped(marks.onset, marks.offset, need)
+    if groups == 0:
         return []
     member = group >= 0
     group = group[member]
     leads = int(marks.lead.max()) + 1
-    waves = np.bincount(group * leads + marks.lead[member], minlength=cores * leads)
+    waves = np.bincount(group * leads + marks.lead[member], minlength=groups * leads)
     enough = (waves.reshape(-1, leads) > 0).sum(axis=1) >= need
-    onset = _group_quantile(marks.onset[member], group, stray)
-    peak = _group_quantile(marks.peak[member], group, 0.5)
-    offset = _group_quantile(marks.offset[member], group, 1 - stray)
+    onset = group_quantile(marks.onset[member], group, stray)
+    peak = group_quantile(marks.peak[member], group, 0.5)
+    offset = group_quantile(marks.offset[member], group, 1 - stray)
     count = np.bincount(group)
-    mean = np.bincount(group, marks.probability[member]) / np.maximum(count, 1)
-    chosen = np.flatnonzero(enough[: count.size])
+    mean = np.bincount(group, marks.probability[member]) / count
+    chosen = np.flatnonzero(enough)
     return [
         Wave(None, kind, on, min(max(top, on), off), off, probability)
         for on, top, off, probability in zip(
@@ -108,12 +108,15 @@ def _agreed(kind: WaveKind, marks: _Marks, need: int, stray: float) -> list[Wave
 def grouped(onset: Floats, offset: Floats, need: int) -> tuple[NDArray[np.intp], int]:
     """Return the group (wave,) of waves of one kind over several leads, and how many there are.
 
-    A group is a stretch in which at least `need` leads show the wave; -1 is a wave outside of all.
+    A group is the waves about a stretch in which at least `need` leads show one; it has a wave or
+    more. -1 is a wave beside all stretches.
     """
     start, stop = _cores(onset, offset, need)
     if start.size == 0:
         return np.full(onset.size, -1), 0
-    return _nearest_core(onset, offset, start, stop), start.size
+    core = _nearest_core(onset, offset, start, stop)
+    used = np.unique(core[core >= 0])
+    return np.where(core >= 0, np.searchsorted(used, core), -1), used.size
 
 
 def _cores(onset: Floats, offset: Floats, need: int) -> tuple[Floats, Floats]:
@@ -138,18 +141,16 @@ def _nearest_core(onset: Floats, offset: Floats, start: Floats, stop: Floats) ->
     return np.where(overlaps, core, -1)
 
 
-def _group_quantile(values: Floats, group: NDArray[np.intp], share: float) -> Floats:
-    """Return the quantile of the values of each group, linear between neighbours."""
+def group_quantile(values: Floats, group: NDArray[np.intp], share: float) -> Floats:
+    """Return the quantile of the values of each group 0, 1 ..., linear between neighbours."""
     order = np.lexsort((values, group))
     values = values[order]
     count = np.bincount(group)
     first = np.cumsum(count) - count
-    place = share * np.maximum(count - 1, 0)
+    place = share * (count - 1)
     low = np.floor(place).astype(np.intp)
-    high = np.minimum(low + 1, np.maximum(count - 1, 0))
-    last = values.size - 1
-    lower = values[np.minimum(first + low, last)]
-    upper = values[np.minimum(first + high, last)]
+    high = np.minimum(low + 1, count - 1)
+    lower, upper = values[first + low], values[first + high]
     return np.asarray(lower + (place - low) * (upper - lower))
 
 

@@ -53,7 +53,7 @@ def test_a_t_of_few_leads_stays() -> None:
 
 
 @pytest.mark.parametrize("letter", ["P", "T"])
-@pytest.mark.parametrize(("shown", "given"), [(11, True), (8, True), (7, False)])
+@pytest.mark.parametrize(("shown", "given"), [(11, True), (6, True), (5, False)])
 def test_what_most_leads_show_is_there_in_one_that_hints_at_it(
     letter: str, shown: int, given: bool
 ) -> None:

@@ -60,12 +60,24 @@ def test_boundaries_lie_between_samples(
 
 def test_a_boundary_is_where_the_class_loses_its_lead() -> None:
     p = np.array([0.0, 0.1, 0.4, 0.8, 0.9, 0.9, 0.9, 0.9, 0.9, 0.6, 0.3, 0.0], np.float32)
-    probabilities = np.stack([1 - p, p, 0 * p, 0 * p])
+    probabilities = np.stack([1 - p, 0 * p, 0 * p, p])
     (wave,) = delineate(probabilities, 100.0, "I")
     assert wave.onset_s == pytest.approx(0.0225, abs=1e-6)
     assert wave.offset_s == pytest.approx(0.09 + 0.01 / 3, abs=1e-6)
     assert wave.peak_s == pytest.approx(((wave.onset_s or 0) + (wave.offset_s or 0)) / 2)
     assert wave.probability == pytest.approx(p[3:10].mean(), abs=1e-6)
+
+
+def test_a_p_begins_and_ends_where_it_is_to_be_expected() -> None:
+    # it begins at sample 6 or, as likely, at 12; it ends after sample 22 for sure
+    p = np.zeros(40, np.float32)
+    p[6:12], p[12:23] = 0.51, 1.0
+    probabilities = np.stack([1 - p, p, 0 * p, 0 * p])
+    (wave,) = delineate(probabilities, 100.0, "I")
+    assert wave.onset_s == pytest.approx(0.01 * (11.5 - 0.51 * 6), abs=1e-6)
+    assert wave.offset_s == pytest.approx(0.225, abs=1e-6)
+    (likeliest,) = delineate(probabilities, 100.0, "I", without("expected_p"))
+    assert likeliest.onset_s == pytest.approx(0.06, abs=0.005)
 
 
 # each rule: the field, a text that needs it, what is found with it and without it
@@ -98,7 +110,7 @@ def test_each_rule_does_what_it_says(rule: str, text: str, on: str, off: str) ->
 
 
 def test_every_rule_has_a_case() -> None:
-    elsewhere = {"refine", "stray_p_s", "stray_t_s", "lone_p_leads", "most_leads"}
+    elsewhere = {"refine", "expected_p", "stray_p_s", "stray_t_s", "lone_p_leads", "most_leads"}
     assert {case[0] for case in CASES} | elsewhere == {field.name for field in fields(Rules)}
     for field in fields(Rules):
         assert without(field.name) != Rules()

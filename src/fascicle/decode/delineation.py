@@ -2,8 +2,8 @@
 
 The most probable class per sample gives the runs of a lead; rules from physiology repair them
 (`rules.py`); boundaries lie between samples, where the class and its competitor are equally
-probable, and P and T keep near to those of the beats around (`steady.py`). Then the leads agree on
-which waves there are (`agreement.py`).
+probable, those of P, which rises slowly, where they are to be expected; P and T keep near to those
+of the beats around (`steady.py`). Then the leads agree on which waves there are (`agreement.py`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fascicle.decode.agreement import agreed
-from fascicle.decode.rules import NO_RULES, Rules, apply_rules, without
+from fascicle.decode.rules import NO_RULES, P, Rules, apply_rules, without
 from fascicle.decode.runs import Found, Runs, class_runs
 from fascicle.decode.steady import steadied
 from fascicle.record import WAVE_KINDS, Wave
@@ -23,6 +23,8 @@ from fascicle.record import WAVE_KINDS, Wave
 __all__ = ["NO_RULES", "WAVE_CLASSES", "Rules", "delineate", "delineate_leads", "without"]
 
 Lead = TypeVar("Lead", str, str | None)
+P_REACH = 1.5
+"""Of a P's length, from its middle: where its boundaries can lie."""
 
 WAVE_CLASSES = ("none", "P", "QRS", "T")
 
@@ -81,6 +83,8 @@ def _found(probabilities: NDArray[np.float32], rate_hz: float, rules: Rules) -> 
     label = probabilities.argmax(axis=0).astype(np.int8)
     runs, means = apply_rules(class_runs(label), probabilities, rate_hz, rules)
     onset, offset = _boundaries(probabilities, label, runs, rules.refine)
+    if rules.expected_p:
+        onset, offset = _expected_p(probabilities[P], runs, onset, offset)
     onset, offset = steadied(runs, onset, offset, rate_hz, rules)
     return Found(runs, onset, offset, means[runs.kind, np.arange(runs.kind.size)])
 
@@ -127,6 +131,31 @@ def _boundaries(
     onset = first - _crossing(probabilities, label, first, outside)
     outside = np.clip(last + 1, None, label.size - 1)
     return onset, last + _crossing(probabilities, label, last, outside)
+
+
+def _expected_p(
+    probability: NDArray[np.float32],
+    runs: Runs,
+    onset: NDArray[np.float64],
+    offset: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return boundaries, those of P where they are to be expected, by the net's own doubt.
+
+    Each sample beside the middle of a P moves its boundary out by the probability that it belongs
+    to the P. Samples beyond `P_REACH` of its length, and beyond the middle of a neighbour, do not.
+    """
+    middle = np.rint((onset + offset) / 2).astype(np.intp)
+    reach = np.ceil(P_REACH * (offset - onset)).astype(np.intp)
+    first = np.maximum(middle - reach, np.concatenate([[0], middle])[:-1])
+    last = np.minimum(middle + reach, np.concatenate([middle, [probability.size]])[1:])
+    total = np.concatenate([[0.0], np.cumsum(probability, dtype=np.float64)])
+    begins = middle - 0.5 - (total[middle] - total[first])
+    ends = middle - 0.5 + (total[last] - total[middle])
+    own = runs.kind == P
+    return (
+        np.where(own, np.maximum(begins, 0), onset),
+        np.where(own, np.minimum(ends, probability.size - 1), offset),
+    )
 
 
 def _crossing(

@@ -42,6 +42,9 @@ class Rules:
         Of two P that begin closer than this the lighter is dropped.
     refine
         Boundaries lie between samples; without, on the first and last sample of the class.
+    expected_p
+        Boundaries of P lie where they are to be expected: at the mean, not at the median, of where
+        the net holds them possible.
     stray_p_s, stray_t_s
         How far boundaries of P and T stray from beat to beat although nothing changes; they move
         towards where the beats around have them (`steady.py`).
@@ -63,10 +66,11 @@ class Rules:
     st_probability: float = 0.8
     p_distance_s: float = 0.25
     refine: bool = True
+    expected_p: bool = True
     stray_p_s: float = 0.015
     stray_t_s: float = 0.025
     lone_p_leads: float = 0.25
-    most_leads: float = 0.6
+    most_leads: float = 0.5
 
 
 NO_RULES = Rules(
@@ -83,6 +87,7 @@ NO_RULES = Rules(
     st_probability=0,
     p_distance_s=0,
     refine=False,
+    expected_p=False,
     stray_p_s=0,
     stray_t_s=0,
     lone_p_leads=0,

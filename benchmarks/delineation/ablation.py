@@ -8,7 +8,7 @@ the net finds fibrillation or flutter; the difference that this makes is taken r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -79,13 +79,11 @@ def f1(counts: Floats) -> Floats:
     return stacked.reshape(*stacked.shape[:-2], len(TOLERANCES_S) * len(WAVE_KINDS))
 
 
-def gains(
-    both: Floats, names: Sequence[str], figures: Callable[[Floats], Floats] = f1
-) -> dict[str, list[float]]:
-    """Return the figures (F1) with less those without the rule, and the limits over records."""
+def gains(both: Floats, names: Sequence[str]) -> dict[str, list[float]]:
+    """Return F1 with less F1 without the rule, and the limits over records."""
 
     def gain(counts: Floats) -> Floats:
-        values = figures(counts)
+        values = f1(counts)
         return np.asarray(values[..., 0, :] - values[..., 1, :])
 
     low, high = sums_interval(gain, both, names, rng=np.random.default_rng(0))

@@ -11,6 +11,7 @@ run trains for a few steps and writes under out/.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import parts
@@ -34,15 +35,14 @@ def main() -> None:
         for fold in asked.train:
             fold_net(asked.recipe, fold, asked)
         return
-    cases: list[Case] = []
-    chose = 0
+    folds: list[list[Case]] = []
     for fold in FOLDS:
         model = load(fold_net(asked.recipe, fold, asked))
-        cases += map(on_samples, collect(model, "ludb", asked.data, folds=[fold]))
-        print(f"fold {fold}: {len(cases)} records so far", flush=True)
-        chose = chose or len(cases)
+        folds.append(list(map(on_samples, collect(model, "ludb", asked.data, folds=[fold]))))
+        print(f"fold {fold}: {len(folds[-1])} records", flush=True)
+    cases = list(chain(*folds))
     scores, groups = score(cases, [model.tasks["waves"]])
-    untouched, _ = score(cases[chose:], [model.tasks["waves"]])
+    untouched, _ = score(list(chain(*folds[1:])), [model.tasks["waves"]])
     result = about | {
         "records": len(cases),
         "recipe": asked.recipe.name,

@@ -104,3 +104,14 @@ def test_waves_stay_in_order_and_apart(seed: int, leads: int) -> None:
         ends = np.array([(wave.onset_s, wave.offset_s) for wave in waves]).reshape(-1, 2)
         assert (ends[:, 0] < ends[:, 1]).all()
         assert (ends[1:, 0] >= ends[:-1, 1]).all()
+
+
+@pytest.mark.parametrize("cut", range(1, 12))
+def test_what_the_end_of_the_record_cuts_ends_with_it(cut: int) -> None:
+    usual, shorter = spell(4 * WITH_P), spell(4 * WITH_P.replace("TTTTTT.", "TTTTT.."))
+    last = usual.shape[1] - 5 * 6 - 3 * cut
+    maps = {lead: (usual if row % 3 else shorter)[:, :last] for row, lead in enumerate(LEADS)}
+    signals = {lead: np.zeros(last, np.float32) for lead in maps}
+    for waves in delineate_leads(maps, RATE_HZ, signals=signals).values():
+        assert all(0 <= w.onset_s <= w.peak_s <= w.offset_s for w in waves)  # type: ignore[operator]
+        assert (waves[-1].offset_s or 0) <= (last - 1) / RATE_HZ

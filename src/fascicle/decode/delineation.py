@@ -85,7 +85,8 @@ def _found(probabilities: NDArray[np.float32], rate_hz: float, rules: Rules) -> 
     onset, offset = _boundaries(probabilities, label, runs, rules.refine)
     if rules.expected_p:
         onset, offset = _expected_p(probabilities[P], runs, onset, offset)
-    onset, offset = steadied(runs, onset, offset, rate_hz, rules)
+    ends = np.stack(steadied(runs, onset, offset, rate_hz, rules))
+    onset, offset = np.clip(ends, 0, label.size - 1)  # a wave that the record's end cuts may move
     return Found(runs, onset, offset, means[runs.kind, np.arange(runs.kind.size)])
 
 
@@ -152,10 +153,7 @@ def _expected_p(
     begins = middle - 0.5 - (total[middle] - total[first])
     ends = middle - 0.5 + (total[last] - total[middle])
     own = runs.kind == P
-    return (
-        np.where(own, np.maximum(begins, 0), onset),
-        np.where(own, np.minimum(ends, probability.size - 1), offset),
-    )
+    return np.where(own, begins, onset), np.where(own, ends, offset)
 
 
 def _crossing(

@@ -19,7 +19,7 @@ from fascicle.decode.runs import Found, Runs, pick
 
 LEAST_LEADS = 4
 """Fewer leads have no majority worth the name."""
-HINT = 0.1
+HINT = 0.2
 """Mean probability of the wave's class that a lead must have where it is given one."""
 
 

@@ -83,6 +83,7 @@ def _with(
     stop = np.rint(offset).astype(np.intp) + 1
     before = np.searchsorted(lead.onset, offset)
     free = (before == 0) | (np.append(lead.offset, np.inf)[before - 1] < onset)
+    free[1:] &= onset[1:] > offset[:-1]
     mean = np.array([probability[a:b].mean() for a, b in zip(start, stop, strict=True)])
     new = np.flatnonzero(free & (mean >= HINT))
     if not new.size:

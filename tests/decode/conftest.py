@@ -14,6 +14,25 @@ from fascicle.record import WAVE_KINDS, Wave
 Map = NDArray[np.float32]
 
 
+COLUMNS = {
+    ".": (0.91, 0.03, 0.03, 0.03),
+    "P": (0.03, 0.91, 0.03, 0.03),
+    "Q": (0.03, 0.03, 0.91, 0.03),
+    "T": (0.03, 0.03, 0.03, 0.91),
+    "p": (0.05, 0.60, 0.00, 0.35),  # P, but T is likely
+    "t": (0.05, 0.35, 0.00, 0.60),  # T, but P is likely
+    "?": (0.32, 0.44, 0.00, 0.24),  # P, hardly
+    "i": (0.56, 0.40, 0.02, 0.02),  # none, but P is possible
+    "u": (0.56, 0.02, 0.02, 0.40),  # none, but T is possible
+}
+"""Probabilities of none, P, QRS and T that a letter stands for."""
+
+
+def _spell(text: str) -> Map:
+    """Return the map of a text in which a letter stands for 20 ms (5 samples at 250 Hz)."""
+    return np.repeat(np.array([COLUMNS[letter] for letter in text], np.float32).T, 5, axis=1)
+
+
 def _draw(waves: Sequence[Wave], samples: int, rate_hz: float, blur: float = 1.0) -> Map:
     """Return (4, sample): one-hot classes of the waves, blurred by `blur` samples."""
     hot = np.zeros((4, samples))
@@ -52,3 +71,8 @@ def draw() -> Callable[..., Map]:
 @pytest.fixture
 def sinus() -> Callable[..., list[Wave]]:
     return _sinus
+
+
+@pytest.fixture(scope="session")
+def spell() -> Callable[[str], Map]:
+    return _spell

@@ -12,20 +12,7 @@ from fascicle.decode.delineation import NO_RULES, Rules, delineate, without
 from fascicle.record import Wave
 
 RATE_HZ = 250.0
-COLUMNS = {
-    ".": (0.91, 0.03, 0.03, 0.03),
-    "P": (0.03, 0.91, 0.03, 0.03),
-    "Q": (0.03, 0.03, 0.91, 0.03),
-    "T": (0.03, 0.03, 0.03, 0.91),
-    "p": (0.05, 0.60, 0.00, 0.35),  # P, but T is likely
-    "t": (0.05, 0.35, 0.00, 0.60),  # T, but P is likely
-    "?": (0.32, 0.44, 0.00, 0.24),  # P, hardly
-}
-
-
-def spell(text: str) -> np.ndarray:
-    """Return the map of a text in which a letter stands for 20 ms (5 samples)."""
-    return np.repeat(np.array([COLUMNS[letter] for letter in text], np.float32).T, 5, axis=1)
+Spell = Callable[[str], np.ndarray]
 
 
 def kinds(waves: tuple[Wave, ...]) -> str:
@@ -98,7 +85,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("rule", "text", "on", "off"), CASES, ids=[case[0] for case in CASES])
-def test_each_rule_does_what_it_says(rule: str, text: str, on: str, off: str) -> None:
+def test_each_rule_does_what_it_says(rule: str, text: str, on: str, off: str, spell: Spell) -> None:
     others_off = Rules(
         **{
             field.name: getattr(Rules() if field.name == rule else NO_RULES, field.name)
@@ -136,17 +123,17 @@ def test_every_rule_has_a_case() -> None:
         (".", ""),
     ],
 )
-def test_waves_of_a_beat(text: str, expected: str) -> None:
+def test_waves_of_a_beat(text: str, expected: str, spell: Spell) -> None:
     assert kinds(delineate(spell(text), RATE_HZ, "I")) == expected
 
 
-def test_merging_never_crosses_a_qrs() -> None:
+def test_merging_never_crosses_a_qrs(spell: Spell) -> None:
     loose = Rules(merge_p_s=1.0, merge_t_s=1.0, p_distance_s=0)
     text = "PPP..QQQ..TTT......PPP..QQQ..TTT"
     assert kinds(delineate(spell(text), RATE_HZ, "I", loose)) == "P QRS T P QRS T"
 
 
-def test_the_peak_is_the_largest_deflection_from_the_chord() -> None:
+def test_the_peak_is_the_largest_deflection_from_the_chord(spell: Spell) -> None:
     probabilities = spell("....TTTTTTTT....")
     signal = np.linspace(0, 5, 80, dtype=np.float32)  # a drift must not draw the peak to the end
     signal[35:38] -= 0.5
@@ -155,7 +142,7 @@ def test_the_peak_is_the_largest_deflection_from_the_chord() -> None:
     assert wave.peak_s == 36 / RATE_HZ
 
 
-def test_a_signal_without_samples_still_has_peaks() -> None:
+def test_a_signal_without_samples_still_has_peaks(spell: Spell) -> None:
     signal = np.full(80, np.nan, dtype=np.float32)
     (wave,) = delineate(spell("....TTTTTTTT...."), RATE_HZ, "I", signal=signal)
     assert wave.onset_s is not None

@@ -70,6 +70,8 @@ def delineate_leads(
     signals = {} if signals is None else signals
     for lead, columns in probabilities.items():
         _check(columns, rate_hz, signals.get(lead))
+    if len({columns.shape for columns in probabilities.values()}) > 1:
+        raise ValueError("the leads of a record must have equally many samples")
     every = [_found(columns, rate_hz, rules) for columns in probabilities.values()]
     together = agreed(every, list(probabilities.values()), rules)
     return {

@@ -36,7 +36,7 @@ from fascicle.passing import (
     pieces,
 )
 from fascicle.record import LEADS, Beat, Rhythm, Wave
-from fascicle.second_view import QRS, joined, mean_qrs, second_answer
+from fascicle.second_view import QRS, joined, pooled_qrs, second_answer
 from fascicle.tasks import TASKS, Answer, Outcome, Task
 
 BLOCK_S = 300.0
@@ -70,7 +70,7 @@ def tell_by_context(
 ) -> None:
     """Write the kinds that the beats around a beat tell into its probabilities, in place."""
     beats = made["beats"]
-    qrs = mean_qrs(made["waves"][prepared.present])
+    qrs = pooled_qrs(made["waves"][prepared.present])
     found = find_beats(beats[0], beats[1:], rate_hz, qrs=qrs)
     times = np.array([beat.time_s for beat in found])
     if times.size:
@@ -109,7 +109,7 @@ def outcome(
         )
     beats: tuple[Beat, ...] = ()
     if "beats" in arrays:
-        qrs = mean_qrs(arrays["waves"][prepared.present]) if "waves" in arrays else None
+        qrs = pooled_qrs(arrays["waves"][prepared.present]) if "waves" in arrays else None
         beats = find_beats(arrays["beats"][0], arrays["beats"][1:], rate_hz, qrs=qrs)
     duration_s = prepared.signal.shape[1] / rate_hz
     rhythms, answers = _said(arrays, bundle, tasks, duration_s)
@@ -210,7 +210,7 @@ class Decoder:
         if "waves" in self.tasks:
             qrs = self._take_waves(window, logits["waves"])
         elif "waves" in logits:
-            qrs = mean_qrs(TASKS["waves"].activate(logits["waves"][self.prepared.present]))
+            qrs = pooled_qrs(TASKS["waves"].activate(logits["waves"][self.prepared.present]))
         if "beats" in self.tasks or self.view is not None:
             made = TASKS["beats"].activate(logits["beats"])
             found = beat_peaks(made[0], made[1:], self.rate_hz, qrs=qrs)

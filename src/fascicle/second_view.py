@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fascicle.decode.beats import BeatPeaks, beat_peaks
+from fascicle.decode.beats import BeatPeaks, beat_peaks, opinion_pool
 from fascicle.decode.delineation import WAVE_CLASSES
 from fascicle.decode.typical import rhythm_numbers, typical_beat
 from fascicle.models.typical import TypicalView
@@ -29,13 +29,13 @@ def peaks_of(logits: Mapping[str, Array], prepared: Prepared, rate_hz: float) ->
     made = TASKS["beats"].activate(logits["beats"])
     qrs = None
     if "waves" in logits:
-        qrs = mean_qrs(TASKS["waves"].activate(logits["waves"][prepared.present]))
+        qrs = pooled_qrs(TASKS["waves"].activate(logits["waves"][prepared.present]))
     return beat_peaks(made[0], made[1:], rate_hz, qrs=qrs)
 
 
-def mean_qrs(waves: Array) -> Array:
-    """Return the probability of a QRS (sample,), the mean over leads of waves (lead, 4, sample)."""
-    return np.asarray(waves[:, QRS].mean(axis=0), dtype=np.float32)
+def pooled_qrs(waves: Array) -> Array:
+    """Return the probability of a QRS (sample,) over the leads of waves (lead, 4, sample)."""
+    return opinion_pool(waves[:, QRS])
 
 
 class Sight(NamedTuple):

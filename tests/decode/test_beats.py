@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fascicle.decode.beats import find_beats
+from fascicle.decode.beats import find_beats, opinion_pool
 from fascicle.record import BEAT_KINDS, Beat
 
 RATE_HZ = 250.0
@@ -115,36 +115,63 @@ def test_a_signal_of_another_length_is_refused() -> None:
         find_beats(np.zeros(9, np.float32), flat(9), RATE_HZ, signal=np.zeros(8, np.float32))
 
 
-def flanked(heights: dict[float, float], samples: int = 1500) -> np.ndarray:
-    """Return bumps of these heights at these times."""
-    made = np.zeros(samples, np.float32)
-    for time_s, height in heights.items():
-        made = np.maximum(made, np.float32(height) * bumps([time_s], samples))
-    return made
+def both_voices(said: dict[float, tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return bumps, and probabilities of QRS of 100 ms, of these heights at these times."""
+    samples = 1500
+    detection, qrs = np.zeros((2, samples), np.float32)
+    clock = np.arange(samples) / RATE_HZ
+    for time_s, (bump, height) in said.items():
+        detection = np.maximum(detection, np.float32(bump) * bumps([time_s], samples, 1.0))
+        qrs[np.abs(clock - time_s) <= 0.05] = height
+    return detection, qrs
 
 
-def times_of(heights: dict[float, float], qrs: np.ndarray | None) -> list[float]:
-    detection = flanked(heights)
+def times_of(detection: np.ndarray, qrs: np.ndarray | None) -> list[float]:
     found = find_beats(detection, flat(detection.size), RATE_HZ, qrs=qrs)
     return [round(beat.time_s, 2) for beat in found]
 
 
-def test_a_low_peak_counts_where_the_leads_agree_on_a_qrs() -> None:
-    heights = {1.0: 0.9, 2.0: 0.2, 3.0: 0.05, 4.0: 0.9}
-    assert times_of(heights, None) == [1.0, 4.0]
-    assert times_of(heights, np.zeros(1500, np.float32)) == [1.0, 4.0]
-    qrs = np.zeros(1500, np.float32)
-    qrs[round(1.96 * RATE_HZ) : round(2.04 * RATE_HZ)] = 0.7  # the leads do not agree
-    assert times_of(heights, qrs) == [1.0, 4.0]
-    assert times_of(heights, np.ones(1500, np.float32)) == [1.0, 2.0, 4.0]
+def test_the_surer_voice_tells_whether_a_qrs_is_a_beat() -> None:
+    detection, qrs = both_voices(
+        {1.0: (0.9, 0.9), 2.0: (0.2, 0.97), 3.0: (0.9, 0.02), 4.0: (0.2, 0.6), 5.0: (0.97, 0.2)}
+    )
+    assert times_of(detection, None) == [1.0, 3.0, 5.0]
+    assert times_of(detection, qrs) == [1.0, 2.0, 5.0]
 
 
-def test_a_low_peak_does_not_count_beside_another_beat() -> None:
-    qrs = np.ones(1500, np.float32)
-    assert times_of({1.0: 0.9, 1.35: 0.3}, qrs) == [1.0]
-    assert times_of({1.0: 0.9, 1.45: 0.3}, qrs) == [1.0, 1.45]
-    # of low peaks the highest comes first
-    assert times_of({2.0: 0.2, 2.3: 0.4, 2.6: 0.3}, qrs) == [2.3]
+def test_a_beat_lasts_as_long_as_a_narrow_qrs() -> None:
+    detection, qrs = both_voices({1.0: (0.7, 0.9), 3.0: (0.7, 0.9)})
+    qrs[round(3.0 * RATE_HZ) + 2 :] = 0
+    assert times_of(detection, qrs) == [1.0, 3.0]
+    qrs[: round(2.985 * RATE_HZ)] = 0  # 20 ms are left
+    assert times_of(detection, qrs) == []
+
+
+def test_of_two_qrs_that_are_too_close_the_surer_is_a_beat() -> None:
+    detection, qrs = both_voices({1.0: (0.9, 0.9), 1.2: (0.9, 0.95), 1.5: (0.9, 0.9)})
+    assert times_of(detection, qrs) == [1.2, 1.5]
+
+
+def test_the_bump_tells_where_in_its_qrs_the_r_peak_is() -> None:
+    detection, _ = both_voices({1.03: (0.9, 0.0)})
+    _, qrs = both_voices({1.0: (0.0, 0.9)})
+    (time_s,) = times_of(detection, qrs)
+    assert time_s == pytest.approx(1.03, abs=0.011)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_a_pool_lies_between_its_voices_in_any_order(voices: list[float]) -> None:
+    column = np.array(voices, np.float32)[:, None]
+    (pooled,) = opinion_pool(column)
+    low, high = np.clip([min(voices), max(voices)], 0.01, 0.99)
+    assert low - 1e-5 <= pooled <= high + 1e-5
+    assert opinion_pool(column[::-1]) == pytest.approx(pooled, abs=1e-6)
+
+
+def test_opposite_voices_cancel_and_a_sure_one_wins() -> None:
+    pooled = opinion_pool(np.array([[0.8, 0.97], [0.2, 0.2]], np.float32))
+    assert pooled.dtype == np.float32
+    np.testing.assert_allclose(pooled, [0.5, 0.7398], atol=1e-4)
 
 
 def test_qrs_must_match() -> None:
@@ -157,4 +184,4 @@ def test_qrs_must_match() -> None:
 def test_no_peak_at_all_is_no_beat() -> None:
     nothing = np.zeros(0, np.float32)
     assert find_beats(nothing, flat(0), RATE_HZ, qrs=nothing) == ()
-    assert times_of({}, np.ones(1500, np.float32)) == []
+    assert times_of(*both_voices({2.0: (0.0, 0.9)})) == []

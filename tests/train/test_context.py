@@ -21,6 +21,7 @@ from fascicle.models.context import ContextHead
 from fascicle.predict import Model, predict
 from fascicle.recipe import parse_recipe
 from fascicle.record import BEAT_KINDS, Record, Rhythm
+from fascicle.second_view import pooled_qrs
 from fascicle.synth import synthesize
 from fascicle.tasks import TASKS
 from fascicle.train import context as module
@@ -116,7 +117,8 @@ def test_a_bundle_with_it_survives_the_disk_and_changes_kinds_alone(
     np.testing.assert_array_equal(new["waves"], old["waves"])
     np.testing.assert_array_equal(new["beats"][0], old["beats"][0])
     np.testing.assert_allclose(new["beats"][1:].sum(axis=0), 1, rtol=1e-5)
-    beats = [find_beats(made["beats"][0], made["beats"][1:], 125.0) for made in (old, new)]
+    qrs = pooled_qrs(new["waves"][prepared.present])
+    beats = [find_beats(made["beats"][0], made["beats"][1:], 125.0, qrs=qrs) for made in (old, new)]
     assert [b.time_s for b in beats[0]] == [b.time_s for b in beats[1]]
     assert len(beats[1]) > 3
     assert {b.kind for b in beats[1][1:]} == {"S"} != {b.kind for b in beats[0]}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter1d, uniform_filter1d
 from scipy.signal import find_peaks
 
 from fascicle.record import BEAT_KINDS, Beat
@@ -15,10 +15,14 @@ BUMP_S = 0.04
 """The net is taught a bump that falls to a seventh this far to both sides of an R peak."""
 
 THRESHOLD = 0.5
-SUPPORTED, SURE_QRS, QRS_NEAR_S, APART_S = 0.1, 0.8, 0.06, 0.4
-"""In an unseen patient's wide beats the net is surer of the beat than of its time. So a peak from
-`SUPPORTED` on counts where the leads agree on a QRS near it, and no other beat is near. Chosen on
-MIT-BIH's paced records, which taught no net that was tested (docs/decode.md)."""
+REFRACTORY_S = 0.24
+"""As `Rules.qrs_distance_s`: ventricles are refractory."""
+NARROW_QRS_S = 0.06
+"""So long must a beat be likely, on average: as long as a narrow QRS lasts."""
+SUREST = 0.99
+"""No voice of an opinion pool is surer, so that none can outweigh all others."""
+TINY = 1e-6
+"""Keeps the centre of gravity defined where `detection` is 0 throughout."""
 
 
 class BeatPeaks(NamedTuple):
@@ -34,7 +38,7 @@ def find_beats(
     kinds: NDArray[np.float32],
     rate_hz: float,
     threshold: float = THRESHOLD,
-    refractory_s: float = 0.2,
+    refractory_s: float = REFRACTORY_S,
     signal: NDArray[np.float32] | None = None,
     qrs: NDArray[np.float32] | None = None,
 ) -> tuple[Beat, ...]:
@@ -49,14 +53,15 @@ def find_beats(
     rate_hz
         Samples per second.
     threshold
-        Peaks of `detection` below this are no beats, unless `qrs` supports them.
+        Peaks below this are no beats.
     refractory_s
         Of two peaks closer than this the lower is no beat.
     signal
         (sample,) cleaned lead, mV. With it a beat's time is that of the largest deflection within
         40 ms, without it the centre of gravity of the bump, between samples.
     qrs
-        (sample,) probability of a QRS, the mean over the leads.
+        (sample,) probability of a QRS over all leads. With it a beat is where both say so, and
+        `detection` alone tells where in its QRS the R peak is (docs/decode.md).
 
     Raises
     ------
@@ -83,23 +88,21 @@ def beat_peaks(
     kinds: NDArray[np.float32],
     rate_hz: float,
     threshold: float = THRESHOLD,
-    refractory_s: float = 0.2,
+    refractory_s: float = REFRACTORY_S,
     signal: NDArray[np.float32] | None = None,
     qrs: NDArray[np.float32] | None = None,
 ) -> BeatPeaks:
     """Return what `find_beats` does, as numbers."""
     _check(detection, kinds, rate_hz, signal, qrs)
-    walled = np.concatenate([[0.0], detection, [0.0]])  # so that a peak at an edge is a peak
+    sure = detection if qrs is None else _qrs_and_beat(detection, qrs, rate_hz)
+    walled = np.concatenate([[0.0], sure, [0.0]])  # so that a peak at an edge is a peak
     distance = max(1.0, refractory_s * rate_hz)
-    lowest = threshold if qrs is None else min(threshold, SUPPORTED)
-    tops = find_peaks(walled, height=lowest, distance=distance)[0] - 1
-    if qrs is not None:
-        tops = _supported(tops, detection, qrs, rate_hz, threshold)
+    tops = find_peaks(walled, height=threshold, distance=distance)[0] - 1
     reach = max(1, round(BUMP_S * rate_hz))
     index = tops[:, None] + np.arange(-reach, reach + 1)
     inside = (index >= 0) & (index < detection.size)
     index = np.clip(index, 0, detection.size - 1)
-    weight = np.where(inside, detection[index], 0.0)
+    weight = np.where(inside, detection[index] + TINY, 0.0)
     total = weight.sum(axis=1)
     shares = (kinds[:, index] * weight).sum(axis=2) / total
     if signal is None:
@@ -107,28 +110,28 @@ def beat_peaks(
     else:
         time = _largest_deflection(signal, index, inside)
     order = np.argsort(time, kind="stable")
-    return BeatPeaks(time[order] / rate_hz, detection[tops[order]], shares[:, order])
+    return BeatPeaks(time[order] / rate_hz, sure[tops[order]], shares[:, order])
 
 
-def _supported(
-    tops: NDArray[np.intp],
-    detection: NDArray[np.float32],
-    qrs: NDArray[np.float32],
-    rate_hz: float,
-    threshold: float,
-) -> NDArray[np.intp]:
-    """Return the peaks from the threshold on, and lower ones alone at a QRS, the highest first."""
-    near = max(1, round(QRS_NEAR_S * rate_hz))
-    around = np.clip(tops[:, None] + np.arange(-near, near + 1), 0, max(qrs.size - 1, 0))
-    sure = detection[tops] >= threshold
-    doubtful = tops[~sure & (qrs[around].max(axis=1, initial=0.0) >= SURE_QRS)]
-    kept = tops[sure].tolist()
-    for top in doubtful[np.argsort(-detection[doubtful], kind="stable")].tolist():
-        place = bisect(kept, top)
-        neighbours = kept[max(place - 1, 0) : place + 1]
-        if all(abs(top - other) >= APART_S * rate_hz for other in neighbours):
-            kept.insert(place, top)
-    return np.array(kept, dtype=np.intp)
+def opinion_pool(voices: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the probability (sample,) that voices (voice, sample) have together.
+
+    The mean of their log odds (logarithmic opinion pool, Genest and Zidek 1986): a voice that is
+    sure outweighs one that is not.
+    """
+    bounded = np.clip(voices, 1 - SUREST, SUREST)
+    odds = np.log(bounded / (1 - bounded)).mean(axis=0)
+    pooled: NDArray[np.float32] = (1 / (1 + np.exp(-odds))).astype(np.float32)
+    return pooled
+
+
+def _qrs_and_beat(
+    detection: NDArray[np.float32], qrs: NDArray[np.float32], rate_hz: float
+) -> NDArray[np.float32]:
+    """Return what both say together, as a mean over a narrow QRS."""
+    wide = 2 * round(NARROW_QRS_S * rate_hz / 2) + 1
+    both = opinion_pool(np.stack([maximum_filter1d(detection, wide), qrs]))
+    return uniform_filter1d(both, wide)
 
 
 def _check(

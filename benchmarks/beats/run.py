@@ -35,6 +35,7 @@ from fascicle.metrics.ec57 import match_as_bxb
 from fascicle.models.context import ContextHead
 from fascicle.predict import Model, predict
 from fascicle.record import BEAT_KINDS, BeatKind
+from fascicle.second_view import pooled_qrs
 from fascicle.signal.quality import assess
 from fascicle.train.context import Example, Lesson, gather, scored_beats, teach
 
@@ -168,7 +169,8 @@ def collect(model: Model, item: Item, work: Path) -> Tested:
         signal = prepared.signal[prepared.present]
         p_wave = made["waves"][prepared.present, 1]
         times, kinds = scored_beats(record)
-        found = np.array([b.time_s for b in find_beats(beats[0], beats[1:], rate_hz)])
+        qrs = pooled_qrs(made["waves"][prepared.present])
+        found = np.array([b.time_s for b in find_beats(beats[0], beats[1:], rate_hz, qrs=qrs)])
         arrays = {"times": times, "kinds": kinds, "found_times": found}
         for prefix, peaks in (("", times), ("found_", found)):
             place = np.clip(np.rint(peaks * rate_hz).astype(int), 0, beats.shape[1] - 1)

@@ -27,14 +27,15 @@ from numpy.typing import NDArray
 from processes import Worker
 
 from fascicle.data.sources import Item
+from fascicle.decode.beats import find_beats
 from fascicle.evaluate import items_of
 from fascicle.io import read
 from fascicle.io.beats import read_beat_files
 from fascicle.metrics.beats import LEARNING_S, confusion, detection_scores
 from fascicle.metrics.bootstrap import sums_interval
 from fascicle.metrics.ec57 import match_as_bxb
-from fascicle.predict import Model, choose_leads, load, outcome
-from fascicle.record import Record
+from fascicle.predict import Array, Model, Prepared, choose_leads, load, outcome
+from fascicle.record import Beat, Record
 from fascicle.signal.leads import select_leads
 from fascicle.signal.quality import assess
 
@@ -94,6 +95,7 @@ def measure(
     mark = prints.hexdigest()[:12]
     detectors: dict[str, Callable[[Item], Samples]] = {
         "ours, both leads": lambda item: ours(nets[item.path.name], read, item),
+        "ours, beats head alone": lambda item: head_alone(nets[item.path.name], item),
         "ours, first lead alone": lambda item: ours(nets[item.path.name], first_lead, item),
         "xqrs": xqrs,
         "gqrs": gqrs,
@@ -130,10 +132,27 @@ def kept(detect: Callable[[Item], Samples], item: Item, folder: Path) -> float:
 
 def ours(net: Model, seen: Callable[[Path], Record], item: Item) -> Samples:
     """Return the beats that the product finds, in samples of the file."""
+    record, prepared, arrays = answers(net, seen, item)
+    return samples_of(outcome(prepared, arrays, net.bundle, net.tasks).beats, record)
+
+
+def head_alone(net: Model, item: Item) -> Samples:
+    """Return the beats that the beats head finds when no QRS is asked."""
+    record, _, arrays = answers(net, read, item)
+    rate_hz = net.bundle.recipe.preprocessing.rate_hz
+    return samples_of(find_beats(arrays["beats"][0], arrays["beats"][1:], rate_hz), record)
+
+
+def answers(
+    net: Model, seen: Callable[[Path], Record], item: Item
+) -> tuple[Record, Prepared, dict[str, Array]]:
     record = choose_leads(seen(item.path), None)
     prepared = net.prepare(record, assess(record))
-    found = outcome(prepared, net.probabilities(prepared), net.bundle, net.tasks)
-    times = np.array([beat.time_s for beat in found.beats])
+    return record, prepared, net.probabilities(prepared)
+
+
+def samples_of(beats: Sequence[Beat], record: Record) -> Samples:
+    times = np.array([beat.time_s for beat in beats])
     return np.unique(np.rint(times * record.rate_hz).astype(np.int64))
 
 

@@ -77,9 +77,7 @@ CASES = [
     ("min_t_s", "...QQQQ....TT...", "QRS", "QRS T"),
     ("min_probability", "...????....QQQQ...", "QRS", "P QRS"),
     ("qrs_distance_s", "...QQQQ...QQ.....", "QRS", "QRS QRS"),
-    ("relabel_probability", "QQQQ..ppppp..........QQQQ", "QRS T QRS", "QRS P QRS"),
     ("t_distance_s", "...QQQQ..TTTTTT.....TTT....", "QRS T", "QRS T T"),
-    ("st_probability", "QQQQ..ppp....TTTTTT.....", "QRS T", "QRS P T"),
     ("p_distance_s", "...PPPP...PPP...QQQQ", "P QRS", "P P QRS"),
 ]
 
@@ -109,9 +107,7 @@ def test_every_rule_has_a_case() -> None:
         ("QQQQ..TTTTTT......PPPP..QQQQ", "QRS T P QRS"),
         ("QQQQ..TTTTTT............QQQQ", "QRS T QRS"),  # AF: no P is an answer
         ("QQQQ............PPPP....QQQQ", "QRS P QRS"),  # a single T is missing
-        ("QQQQ..........tttt..QQQQ", "QRS P QRS"),  # a T just before a QRS is a P
-        ("QQQQ..........TTTT..QQQQ", "QRS T QRS"),  # but not against the net's opinion
-        ("QQQQ..TTTTTT.....tttt..QQQQ", "QRS T P QRS"),  # the second T is a P
+        ("QQQQ..........TTTT..QQQQ", "QRS T QRS"),  # a late T is what the net says
         ("QQQQ.TTTTT...........PPPP..............PPPP......QQQQ", "QRS T P P QRS"),  # AV block
         ("QQQQ..PPPP....TTTTTT.....QQQQ", "QRS P T QRS"),  # dissociation, P in the ST segment
         ("QQQQ..TTTP.TTTT......QQQQ", "QRS T QRS"),  # a biphasic T with a doubtful middle

@@ -30,14 +30,10 @@ class Rules:
         A wave whose own class has a lower mean probability inside is dropped.
     qrs_distance_s
         Of two QRS that begin closer than this the lighter is dropped: ventricles are refractory.
-    relabel_probability
-        A P or T at the other's place becomes the other if that has this mean probability.
     t_distance_s
         A ventricle repolarises once per beat: of two T without a QRS between them that begin
-        closer than this the heavier stays; a later one becomes P by the rule above or is dropped.
-        T farther apart belong to two beats, one of which shows no QRS in this lead.
-    st_probability
-        A P between a QRS and its T, seen in AV dissociation, needs this mean probability.
+        closer than this the lighter is dropped. T farther apart belong to two beats, one of which
+        shows no QRS in this lead.
     p_distance_s
         Of two P that begin closer than this the lighter is dropped.
     refine
@@ -61,9 +57,7 @@ class Rules:
     min_t_s: float = 0.05
     min_probability: float = 0.5
     qrs_distance_s: float = 0.24
-    relabel_probability: float = 0.25
     t_distance_s: float = 0.6
-    st_probability: float = 0.8
     p_distance_s: float = 0.25
     refine: bool = True
     expected_p: bool = True
@@ -82,9 +76,7 @@ NO_RULES = Rules(
     min_t_s=0,
     min_probability=0,
     qrs_distance_s=0,
-    relabel_probability=0,
     t_distance_s=0,
-    st_probability=0,
     p_distance_s=0,
     refine=False,
     expected_p=False,
@@ -110,9 +102,7 @@ def apply_rules(
     means = class_means(probabilities, runs)
     runs, means = _drop_doubtful(runs, means, rules)
     runs, means = _space(runs, means, QRS, rules.qrs_distance_s * rate_hz)
-    runs = _relabel_misplaced(runs, means, rules)
-    runs, means = _space_t(runs, means, rules, rate_hz)
-    runs, means = _drop_p_in_st(runs, means, rules)
+    runs, means = _space(runs, means, T, rules.t_distance_s * rate_hz, within_beats=True)
     return _space(runs, means, P, rules.p_distance_s * rate_hz)
 
 
@@ -146,73 +136,18 @@ def _drop_doubtful(
 
 
 def _space(
-    runs: Runs, means: NDArray[np.float64], kind: int, distance: float
+    runs: Runs, means: NDArray[np.float64], kind: int, distance: float, within_beats: bool = False
 ) -> tuple[Runs, NDArray[np.float64]]:
-    """Drop the lighter of two waves of a kind that begin closer than `distance` samples."""
+    """Drop the lighter of two waves of a kind that begin closer than `distance` samples.
+
+    Within beats: unless a QRS begins between them.
+    """
     own = np.flatnonzero(runs.kind == kind)
+    start = runs.start[own]
+    if within_beats and own.size:
+        beat = np.searchsorted(runs.start[runs.kind == QRS], start)
+        start = start + beat * (runs.stop[-1] + round(distance) + 1)  # other beats are out of reach
     weight = means[kind, own] * (runs.stop - runs.start)[own]
     keep = np.ones(runs.kind.size, dtype=bool)
-    keep[own] = spaced(runs.start[own], weight, distance)
-    return pick(runs, keep), means[:, keep]
-
-
-def _gaps(runs: Runs) -> tuple[NDArray[np.intp], int]:
-    """Return for each run how many QRS began before it, and the number of QRS."""
-    qrs = runs.start[runs.kind == QRS]
-    return np.searchsorted(qrs, runs.start), int(qrs.size)
-
-
-def _relabel_misplaced(runs: Runs, means: NDArray[np.float64], rules: Rules) -> Runs:
-    """Turn a lone P just after a QRS into T, and a lone T just before a QRS into P.
-
-    Lone: the only P or T between two QRS. Just after and before: nearer to that QRS.
-    """
-    if rules.relabel_probability <= 0:
-        return runs
-    gap, count = _gaps(runs)
-    small = np.flatnonzero(runs.kind != QRS)
-    alone = np.bincount(gap[small], minlength=count + 1) == 1
-    lone = small[alone[gap[small]] & (gap[small] > 0) & (gap[small] < count)]
-    qrs = pick(runs, runs.kind == QRS)
-    after = runs.start[lone] - qrs.stop[gap[lone] - 1]
-    before = qrs.start[gap[lone]] - runs.stop[lone]
-    wanted = np.where(after < before, T, P)
-    change = (wanted != runs.kind[lone]) & (means[wanted, lone] >= rules.relabel_probability)
-    kind = runs.kind.copy()
-    kind[lone[change]] = wanted[change]
-    return Runs(runs.start, runs.stop, kind)
-
-
-def _space_t(
-    runs: Runs, means: NDArray[np.float64], rules: Rules, rate_hz: float
-) -> tuple[Runs, NDArray[np.float64]]:
-    gap, count = _gaps(runs)
-    t = np.flatnonzero(runs.kind == T)
-    if rules.t_distance_s <= 0 or t.size == 0:
-        return runs, means
-    distance = rules.t_distance_s * rate_hz
-    weight = means[T, t] * (runs.stop - runs.start)[t]
-    beyond = runs.stop[-1] + round(distance) + 1  # moves the T of other beats out of reach
-    stays = spaced(runs.start[t] + gap[t] * beyond, weight, distance)
-    first = np.full(count + 1, runs.kind.size)
-    np.minimum.at(first, gap[t[stays]], t[stays])
-    extra = t[~stays]
-    likely = (rules.relabel_probability > 0) & (means[P, extra] >= rules.relabel_probability)
-    becomes_p = likely & (extra > first[gap[extra]])
-    kind = runs.kind.copy()
-    kind[extra[becomes_p]] = P
-    keep = np.ones(kind.size, dtype=bool)
-    keep[extra[~becomes_p]] = False
-    return pick(Runs(runs.start, runs.stop, kind), keep), means[:, keep]
-
-
-def _drop_p_in_st(
-    runs: Runs, means: NDArray[np.float64], rules: Rules
-) -> tuple[Runs, NDArray[np.float64]]:
-    gap, count = _gaps(runs)
-    t = np.flatnonzero(runs.kind == T)
-    last_t = np.full(count + 1, -1)
-    last_t[gap[t]] = t
-    in_st = (runs.kind == P) & (gap > 0) & (np.arange(runs.kind.size) < last_t[gap])
-    keep = ~(in_st & (means[P] < rules.st_probability))
+    keep[own] = spaced(start, weight, distance)
     return pick(runs, keep), means[:, keep]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fascicle.decode.beats import find_beats, opinion_pool
-from fascicle.record import BEAT_KINDS, Beat
+from fascicle.record import BEAT_KINDS
 
 RATE_HZ = 250.0
 
@@ -69,14 +69,6 @@ def test_a_saturated_top_gives_one_beat_in_its_middle() -> None:
     assert beat.time_s == pytest.approx(1.0)
 
 
-def test_the_signal_moves_the_beat_to_its_largest_deflection() -> None:
-    signal = np.full(500, 3.0, np.float32)
-    signal[254] = 1.0
-    signal[300] = -9.0  # too far to belong to this beat
-    (beat,) = find_beats(bumps([1.0], 500), flat(500), RATE_HZ, signal=signal)
-    assert beat == Beat(254 / RATE_HZ, "N", beat.probability)
-
-
 @pytest.mark.parametrize("samples", [0, 1])
 def test_very_short_records(samples: int) -> None:
     found = find_beats(np.ones(samples, np.float32), flat(samples), RATE_HZ)
@@ -108,11 +100,6 @@ def test_what_cannot_be_right_is_refused(
 ) -> None:
     with pytest.raises(ValueError):
         find_beats(detection.astype(np.float32), kinds.astype(np.float32), rate_hz)
-
-
-def test_a_signal_of_another_length_is_refused() -> None:
-    with pytest.raises(ValueError, match="signal"):
-        find_beats(np.zeros(9, np.float32), flat(9), RATE_HZ, signal=np.zeros(8, np.float32))
 
 
 def both_voices(said: dict[float, tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:

@@ -39,10 +39,11 @@ def find_beats(
     rate_hz: float,
     threshold: float = THRESHOLD,
     refractory_s: float = REFRACTORY_S,
-    signal: NDArray[np.float32] | None = None,
     qrs: NDArray[np.float32] | None = None,
 ) -> tuple[Beat, ...]:
     """Return the beats in order of time; their probability is that of a beat of that class.
+
+    A beat's time is the centre of gravity of its bump, between samples.
 
     Parameters
     ----------
@@ -56,9 +57,6 @@ def find_beats(
         Peaks below this are no beats.
     refractory_s
         Of two peaks closer than this the lower is no beat.
-    signal
-        (sample,) cleaned lead, mV. With it a beat's time is that of the largest deflection within
-        40 ms, without it the centre of gravity of the bump, between samples.
     qrs
         (sample,) probability of a QRS over all leads. With it a beat is where both say so, and
         `detection` alone tells where in its QRS the R peak is (docs/decode.md).
@@ -68,7 +66,7 @@ def find_beats(
     ValueError
         If shapes do not match or a value is not a probability.
     """
-    return name_beats(beat_peaks(detection, kinds, rate_hz, threshold, refractory_s, signal, qrs))
+    return name_beats(beat_peaks(detection, kinds, rate_hz, threshold, refractory_s, qrs))
 
 
 def name_beats(found: BeatPeaks) -> tuple[Beat, ...]:
@@ -89,11 +87,10 @@ def beat_peaks(
     rate_hz: float,
     threshold: float = THRESHOLD,
     refractory_s: float = REFRACTORY_S,
-    signal: NDArray[np.float32] | None = None,
     qrs: NDArray[np.float32] | None = None,
 ) -> BeatPeaks:
     """Return what `find_beats` does, as numbers."""
-    _check(detection, kinds, rate_hz, signal, qrs)
+    _check(detection, kinds, rate_hz, qrs)
     sure = detection if qrs is None else _qrs_and_beat(detection, qrs, rate_hz)
     walled = np.concatenate([[0.0], sure, [0.0]])  # so that a peak at an edge is a peak
     distance = max(1.0, refractory_s * rate_hz)
@@ -105,10 +102,7 @@ def beat_peaks(
     weight = np.where(inside, detection[index] + TINY, 0.0)
     total = weight.sum(axis=1)
     shares = (kinds[:, index] * weight).sum(axis=2) / total
-    if signal is None:
-        time = (index * weight).sum(axis=1) / total
-    else:
-        time = _largest_deflection(signal, index, inside)
+    time = (index * weight).sum(axis=1) / total
     order = np.argsort(time, kind="stable")
     return BeatPeaks(time[order] / rate_hz, sure[tops[order]], shares[:, order])
 
@@ -138,7 +132,6 @@ def _check(
     detection: NDArray[np.float32],
     kinds: NDArray[np.float32],
     rate_hz: float,
-    signal: NDArray[np.float32] | None,
     qrs: NDArray[np.float32] | None,
 ) -> None:
     if detection.ndim != 1 or kinds.shape != (len(BEAT_KINDS), detection.size):
@@ -151,16 +144,5 @@ def _check(
     for array in (detection, kinds) if qrs is None else (detection, kinds, qrs):
         if array.size and not (array.min() >= 0 and array.max() <= 1.001):
             raise ValueError("probabilities must lie in 0..1; are these logits?")
-    for name, other in {"signal": signal, "qrs": qrs}.items():
-        if other is not None and other.shape != detection.shape:
-            raise ValueError(f"{name} {other.shape} does not match {detection.shape}")
-
-
-def _largest_deflection(
-    signal: NDArray[np.float32], index: NDArray[np.intp], inside: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """Return the sample in each window where the signal is farthest from the window's median."""
-    values = np.nan_to_num(signal[index].astype(np.float64))
-    distance = np.abs(values - np.median(values, axis=1, keepdims=True))
-    top = np.where(inside, distance, -1.0).argmax(axis=1)
-    return np.take_along_axis(index, top[:, None], axis=1)[:, 0].astype(np.float64)
+    if qrs is not None and qrs.shape != detection.shape:
+        raise ValueError(f"qrs {qrs.shape} does not match {detection.shape}")

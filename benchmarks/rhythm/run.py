@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 from fascicle.data.sources import SOURCES, Item
 from fascicle.evaluate import items_of
 from fascicle.labels import SNOMED, rhythm_classes, rhythm_kinds
+from fascicle.metrics.beats import confusion, match_beats
 from fascicle.metrics.bootstrap import ranking_intervals, sums_interval
 from fascicle.metrics.classification import auroc
 from fascicle.metrics.rhythm import rhythm_durations, rhythm_scores
 from fascicle.predict import Model, choose_leads, load
-from fascicle.record import Record, Rhythm
+from fascicle.record import BEAT_KINDS, Beat, Record, Rhythm
 from fascicle.signal.quality import assess
 
 HERE = Path(__file__).resolve().parent
@@ -69,19 +70,25 @@ def main() -> None:
         "net": {"name": model.bundle.info.name, "weights_sha256": model.bundle.weights_sha256},
         "parameters": sum(p.numel() for p in model.network.heads["rhythm"].parameters()),
         "target": TARGET,
-        "parts": {},
+        "parts": {part: scored(some) for part, some in parts(records).items()},
         "records": {r["name"]: of_record(r) for r in records},
         "p_waves": p_waves(records),
+        "paced_beats": {part: paced_beats(some) for part, some in parts(records).items()},
         "ptbxl": {leads: ptbxl(model, leads, asked) for leads in LEAD_SETS},
     }
-    for part, (fold, without) in PARTS.items():
-        some = [r for r in records if r["fold"] == fold and r["name"] != without]
-        if some:
-            results["parts"][part] = scored(some)
     if asked.quick:
         print(table(results))
         return
     measuring.write(HERE, results, table(results))
+
+
+def parts(records: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Return the records of each part that has any."""
+    made = {
+        part: [r for r in records if r["fold"] == fold and r["name"] != without]
+        for part, (fold, without) in PARTS.items()
+    }
+    return {part: some for part, some in made.items() if some}
 
 
 def chosen(source: str, folds: Sequence[int] | None, asked: argparse.Namespace) -> list[Item]:
@@ -105,10 +112,17 @@ def found_in(model: Model, item: Item, work: Path) -> dict[str, Any]:
         "found": [asdict(span) for span in findings.rhythm],
         "beats": [beat.time_s for beat in record.beats if beat.kind in "NS"],
         "p": [wave.peak_s for wave in findings.waves if wave.lead is None and wave.kind == "P"],
+        "named": named(record.beats, findings.beats).tolist(),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(made))
     return made
+
+
+def named(reference: Sequence[Beat], found: Sequence[Beat]) -> NDArray[np.int64]:
+    """Return the table of classes (6, 6) of the reference's beats and those found."""
+    match = match_beats([beat.time_s for beat in reference], [beat.time_s for beat in found])
+    return confusion([beat.kind for beat in reference], [beat.kind for beat in found], match)
 
 
 def told(record: Record) -> list[Rhythm]:
@@ -177,6 +191,18 @@ def p_waves(records: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
     }
 
 
+def paced_beats(records: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """Return how many beats are Q, and how many are called so."""
+    counts = np.sum([record["named"] for record in records], axis=0)
+    q = BEAT_KINDS.index("Q")
+    return {
+        "q": int(counts[q, :5].sum()),
+        "q_called": int(counts[q, q]),
+        "others": int(counts[:5, :5].sum() - counts[q, :5].sum()),
+        "others_called": int(counts[:5, q].sum() - counts[q, q]),
+    }
+
+
 def inside(times: Table, spans: Sequence[dict[str, Any]]) -> NDArray[np.bool_]:
     """Return which times lie in a span."""
     found = np.zeros(times.shape, dtype=bool)
@@ -220,14 +246,14 @@ def table(results: dict[str, Any]) -> str:
                 name = kind.replace("_", " ")
                 shown = [limits(score[key]) for key in ("sensitivity", "ppv")]
                 body.append([part, name, f"{reference_s:.0f}", *shown])
-    parts = [measuring.rows(head, body)]
+    tables = [measuring.rows(head, body)]
     head = ("record", "AF, reference (s)", "found (s)", "both (s)", "found AF is, by the reference")
     body = [
         [name, *(f"{r[k]:.0f}" for k in ("reference_s", "found_s", "both_s")), told_in(r)]
         for name, r in results["records"].items()
         if r["reference_s"] or r["found_s"] > 1
     ]
-    parts.append(measuring.rows(head, body))
+    tables.append(measuring.rows(head, body))
     head = ("PTB-XL fold 9, AF", "records (with AF)", "rhythm head, AUROC", "diagnosis head, AUROC")
     body = [
         [
@@ -237,13 +263,16 @@ def table(results: dict[str, Any]) -> str:
         ]
         for leads, found in results["ptbxl"].items()
     ]
-    parts.append(measuring.rows(head, body))
+    tables.append(measuring.rows(head, body))
     head = ("MIT-BIH, DS2 and paced", "N and S beats", "with a P wave")
     body = [
         [kind, f"{found['beats']}", f"{found['with_p']:.3f}"]
         for kind, found in results["p_waves"].items()
     ]
-    return "\n\n".join([*parts, measuring.rows(head, body)])
+    tables.append(measuring.rows(head, body))
+    head = ("MIT-BIH", "Q beats (paced) found", "called Q", "other beats found", "called Q")
+    body = [[part, *map(str, found.values())] for part, found in results["paced_beats"].items()]
+    return "\n\n".join([*tables, measuring.rows(head, body)])
 
 
 def told_in(record: dict[str, Any]) -> str:

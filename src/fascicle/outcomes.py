@@ -6,7 +6,7 @@ more than what decides a wave, a beat or a frame of rhythm; what lies in their k
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 import numpy as np
@@ -19,7 +19,7 @@ from fascicle.decode.beats import BeatPeaks, beat_peaks, find_beats, name_beats
 from fascicle.decode.calibration import apply_temperature
 from fascicle.decode.context import beat_features, join_kinds, write_kinds
 from fascicle.decode.delineation import delineate_leads
-from fascicle.decode.rhythm import find_rhythms, leave_out_p
+from fascicle.decode.rhythm import find_rhythms, leave_out_p, name_paced
 from fascicle.decode.stitch import Window, cut, recut
 from fascicle.memory import give_back
 from fascicle.models.context import ContextHead
@@ -36,7 +36,7 @@ from fascicle.passing import (
     pieces,
 )
 from fascicle.record import LEADS, Beat, Rhythm, Wave
-from fascicle.second_view import QRS, joined, pooled_qrs, second_answer
+from fascicle.second_view import joined, pooled_qrs, second_answer
 from fascicle.tasks import TASKS, Answer, Outcome, Task
 
 BLOCK_S = 300.0
@@ -113,7 +113,17 @@ def outcome(
         beats = find_beats(arrays["beats"][0], arrays["beats"][1:], rate_hz, qrs=qrs)
     duration_s = prepared.signal.shape[1] / rate_hz
     rhythms, answers = _said(arrays, bundle, tasks, duration_s)
-    return Outcome(leave_out_p(chain(*waves.values()), rhythms), beats, rhythms, answers)
+    return _agreed(chain(*waves.values()), beats, rhythms, answers)
+
+
+def _agreed(
+    waves: Iterable[Wave],
+    beats: Iterable[Beat],
+    rhythms: tuple[Rhythm, ...],
+    answers: dict[str, Answer],
+) -> Outcome:
+    """Return all that was found, waves and beats as the rhythms have them."""
+    return Outcome(leave_out_p(waves, rhythms), name_paced(beats, rhythms), rhythms, answers)
 
 
 def _said(
@@ -237,9 +247,8 @@ class Decoder:
         arrays = activated(logits, said, self.bundle, second)
         duration_s = self.prepared.signal.shape[1] / self.rate_hz
         rhythms, answers = _said(arrays, self.bundle, said, duration_s)
-        waves = leave_out_p((wave for own in self.waves.values() for wave in own), rhythms)
         named = self._named_beats(beats) if beats and "beats" in self.tasks else ()
-        return Outcome(waves, named, rhythms, answers)
+        return _agreed(chain(*self.waves.values()), named, rhythms, answers)
 
     def _take_waves(self, window: Window, logits: Array) -> Array:
         """Keep the waves of a block; return the probability of a QRS (sample,) in it."""
@@ -250,17 +259,15 @@ class Decoder:
         found = delineate_leads(
             made, self.rate_hz, signals={LEADS[row]: signal[row] for row in self.waves}
         )
-        qrs = np.zeros(logits.shape[-1], dtype=np.float32)
         for row, own in self.waves.items():
             columns, mine = made[LEADS[row]], found[LEADS[row]]
-            qrs += columns[QRS] / len(self.waves)
             if self.p_wave.size:
                 p_wave = self.p_wave[window.keep_start : window.keep_stop]
                 np.maximum(p_wave, columns[1, first:last], out=p_wave)
             onsets = shift_s + np.array([wave.onset_s for wave in mine], dtype=np.float64)
             for index in np.flatnonzero(self._counts(window, onsets)).tolist():
                 own.append(_later(mine[index], shift_s))
-        return qrs
+        return pooled_qrs(made.values())
 
     def _counts(self, window: Window, time_s: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return which times lie in the part of a block that counts."""

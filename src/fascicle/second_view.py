@@ -7,7 +7,7 @@ these.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -33,9 +33,9 @@ def peaks_of(logits: Mapping[str, Array], prepared: Prepared, rate_hz: float) ->
     return beat_peaks(made[0], made[1:], rate_hz, qrs=qrs)
 
 
-def pooled_qrs(waves: Array) -> Array:
-    """Return the probability of a QRS (sample,) over the leads of waves (lead, 4, sample)."""
-    return opinion_pool(waves[:, QRS])
+def pooled_qrs(waves: Iterable[Array]) -> Array:
+    """Return the probability of a QRS (sample,) over the maps (4, sample) of all leads."""
+    return opinion_pool(np.stack([lead[QRS] for lead in waves]))
 
 
 class Sight(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fascicle.record import Record, Rhythm
+from fascicle.record import Beat, BeatKind, Record, Rhythm
 
 PATH = Path(__file__).parents[2] / "benchmarks" / "rhythm" / "run.py"
 
@@ -68,6 +69,15 @@ def test_p_waves_by_rhythm(run: ModuleType) -> None:
     assert "flutter" not in found
 
 
+def test_paced_beats_are_counted(run: ModuleType) -> None:
+    kinds: tuple[BeatKind, ...] = ("N", "Q", "Q", "Q", "V")
+    reference = [Beat(float(time_s), kind) for time_s, kind in enumerate(kinds)]
+    found = [replace(reference[0], kind="Q"), *reference[1:3], Beat(9.0, "Q")]
+    record = make_record() | {"named": run.named(reference, found)}
+    counted = run.paced_beats([record])
+    assert counted == {"q": 2, "q_called": 2, "others": 1, "others_called": 1}
+
+
 def test_the_table_says_what_was_found(run: ModuleType) -> None:
     records = [make_record(), make_record("201", 1)]
     half = [0.95, 0.9, 0.99]
@@ -76,6 +86,7 @@ def test_the_table_says_what_was_found(run: ModuleType) -> None:
             "parts": {"DS2": run.scored(records[:1])},
             "records": {r["name"]: run.of_record(r) for r in records},
             "p_waves": run.p_waves(records),
+            "paced_beats": {"DS2": {"q": 7, "q_called": 5, "others": 40, "others_called": 2}},
             "ptbxl": {
                 "1": {"records": 9, "with_af": 2, "rhythm": half, "diagnosis": half},
                 "12": {"records": 3, "with_af": 0},
@@ -87,3 +98,4 @@ def test_the_table_says_what_was_found(run: ModuleType) -> None:
     assert "| lead I alone | 9 (2) | 0.950 (0.900 to 0.990) | 0.950 (0.900 to 0.990) |" in text
     assert "| twelve leads | 3 (0) | none | none |" in text
     assert "| AF | 100 | 0.400 |" in text
+    assert "| DS2 | 7 | 5 | 40 | 2 |" in text

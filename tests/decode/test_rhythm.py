@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fascicle.decode.rhythm import find_rhythms, leave_out_p, likeliest_course
-from fascicle.record import Rhythm, Wave
+from fascicle.decode.rhythm import find_rhythms, leave_out_p, likeliest_course, name_paced
+from fascicle.record import Beat, BeatKind, Rhythm, Wave
 
 KINDS = ("sinus", "AF", "VT")
 FRAME_S = 0.256
@@ -106,3 +106,13 @@ def test_fibrillation_and_flutter_have_no_p_waves() -> None:
     assert [wave.onset_s for wave in left if wave.kind == "P"] == [0, 1, 4, 5, 8]
     assert [wave for wave in left if wave.kind == "QRS"] == waves[9:]
     assert leave_out_p(waves, []) == tuple(waves)
+
+
+def test_a_pacemakers_beats_are_q() -> None:
+    rhythms = [Rhythm(0.0, 3.0, "sinus"), Rhythm(3.0, 9.0, "paced")]
+    kinds: list[BeatKind] = ["N", "S", "N", "S", "V", "F", "Q"]
+    beats = [Beat(time_s, kind, 0.9) for time_s, kind in enumerate(kinds, 1)]
+    named = name_paced(beats, rhythms)
+    assert "".join(beat.kind for beat in named) == "NSQQVFQ"
+    assert [beat.time_s for beat in named] == [beat.time_s for beat in beats]
+    assert name_paced(beats, rhythms[:1]) == tuple(beats)

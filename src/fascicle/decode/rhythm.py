@@ -8,12 +8,13 @@ seconds. What is said with too little certainty, or lasts too short a time, is n
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fascicle.record import Rhythm, Wave
+from fascicle.record import Beat, Rhythm, Wave
 
 Floats = NDArray[np.float64]
 
@@ -32,6 +33,7 @@ LEAST_OTHERS_S = 4.0
 
 WITHOUT_P = ("AF", "flutter")
 """Rhythms in which the atria make no P waves."""
+PACED = "paced"
 
 
 def find_rhythms(
@@ -93,6 +95,17 @@ def leave_out_p(waves: Iterable[Wave], rhythms: Iterable[Rhythm]) -> tuple[Wave,
         if wave.kind != "P"
         or wave.onset_s is None
         or not any(start <= wave.onset_s < end for start, end in spans)
+    )
+
+
+def name_paced(beats: Iterable[Beat], rhythms: Iterable[Rhythm]) -> tuple[Beat, ...]:
+    """Return the beats, N and S in a paced rhythm as Q: EC57's class of a pacemaker's beats."""
+    spans = [(span.start_s, span.end_s) for span in rhythms if span.kind == PACED]
+    return tuple(
+        replace(beat, kind="Q")
+        if beat.kind in "NS" and any(start <= beat.time_s < end for start, end in spans)
+        else beat
+        for beat in beats
     )
 
 

@@ -3,12 +3,13 @@
     python benchmarks/delineation/ablation.py --data DIR
 
 One rule at a time is switched off (`decode.delineation.without`), and last that no P stands where
-the net finds fibrillation or flutter; the difference that this makes is taken record by record.
+the net finds fibrillation or flutter, and no QRS where it finds no beat; the difference that this
+makes is taken record by record.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -18,16 +19,28 @@ from folds import Held, held_out, on_clock
 from measuring import progress, rows
 from numpy.typing import NDArray
 
+from fascicle.decode.beats import leave_out_qrs
 from fascicle.decode.delineation import NO_RULES, Rules, delineate_leads, without
 from fascicle.decode.rhythm import leave_out_p
 from fascicle.metrics.bootstrap import sums_interval
 from fascicle.metrics.waves import annotated_span, boundary_counts, tally, tally_scores
-from fascicle.record import LEADS, WAVE_KINDS
+from fascicle.record import LEADS, WAVE_KINDS, Wave
+from fascicle.tasks import Outcome
 
 TOLERANCES_S = (0.150, 0.040)
-ALL, RHYTHM, NOTHING = "all rules", "no P in AF", "no rules"
-TITLES = {RHYTHM: "no P in AF or flutter that was found", NOTHING: "all of them"}
+ALL, RHYTHM, BEATS, NOTHING = "all rules", "no P in AF", "no QRS without a beat", "no rules"
+TITLES = {
+    RHYTHM: "no P in AF or flutter that was found",
+    BEATS: "no QRS without a beat",
+    NOTHING: "all of them",
+}
 Floats = NDArray[np.float64]
+Filter = Callable[[Sequence[Wave], Outcome], Sequence[Wave]]
+FILTERS: dict[str, Filter] = {
+    RHYTHM: lambda waves, found: leave_out_p(waves, found.rhythms),
+    BEATS: lambda waves, found: leave_out_qrs(waves, found.beats),
+}
+"""What leaves out waves once rhythms and beats are known."""
 
 
 def main() -> None:
@@ -41,10 +54,13 @@ def measure(held: Sequence[Held]) -> dict[str, Any]:
     """Return F1 with all rules, and what is lost without each of them and without any."""
     names = [one.reference.name for one in held]
     whole = sums(held, Rules())
-    changed: dict[str, tuple[Rules, bool]] = {
-        field.name: (without(field.name), True) for field in fields(Rules)
+    changed: dict[str, tuple[Rules, Sequence[Filter]]] = {
+        field.name: (without(field.name), tuple(FILTERS.values())) for field in fields(Rules)
     }
-    changed |= {RHYTHM: (Rules(), False), NOTHING: (NO_RULES, False)}
+    for left_out in FILTERS:
+        others = [filtered for name, filtered in FILTERS.items() if name != left_out]
+        changed[left_out] = (Rules(), others)
+    changed[NOTHING] = (NO_RULES, ())
     found = {}
     for name in progress(list(changed), "rules"):
         both = np.stack([whole, sums(held, *changed[name])], axis=1)
@@ -52,7 +68,9 @@ def measure(held: Sequence[Held]) -> dict[str, Any]:
     return {"records": len(held), ALL: f1(whole.sum(axis=0)).tolist(), "gain": found}
 
 
-def sums(held: Sequence[Held], rules: Rules, by_rhythm: bool = True) -> Floats:
+def sums(
+    held: Sequence[Held], rules: Rules, filters: Sequence[Filter] = tuple(FILTERS.values())
+) -> Floats:
     """Return what each record adds to the counts, (record, tolerance, boundary, 5)."""
     total = np.zeros((len(held), len(TOLERANCES_S), 6, 5))
     for row, one in zip(total, held, strict=True):
@@ -62,8 +80,9 @@ def sums(held: Sequence[Held], rules: Rules, by_rhythm: bool = True) -> Floats:
             theirs = [wave for wave in one.reference.waves if wave.lead == lead]
             if not theirs:
                 continue
-            found = leave_out_p(waves, one.found.rhythms) if by_rhythm else waves
-            found = on_clock(found, one.reference.rate_hz)
+            for filtered in filters:
+                waves = filtered(waves, one.found)
+            found = on_clock(waves, one.reference.rate_hz)
             span = annotated_span(theirs)
             for level, tolerance_s in enumerate(TOLERANCES_S):
                 row[level] += tally(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fascicle.bundle import VIEWED, Bundle
-from fascicle.decode.beats import BeatPeaks, beat_peaks, find_beats, name_beats
+from fascicle.decode.beats import BeatPeaks, beat_peaks, find_beats, leave_out_qrs, name_beats
 from fascicle.decode.calibration import apply_temperature
 from fascicle.decode.context import beat_features, join_kinds, write_kinds
 from fascicle.decode.delineation import delineate_leads
@@ -107,7 +107,7 @@ def outcome(
             rate_hz,
             signals={lead: prepared.signal[row] for lead, row in there.items()},
         )
-    beats: tuple[Beat, ...] = ()
+    beats = None
     if "beats" in arrays:
         qrs = pooled_qrs(arrays["waves"][prepared.present]) if "waves" in arrays else None
         beats = find_beats(arrays["beats"][0], arrays["beats"][1:], rate_hz, qrs=qrs)
@@ -118,12 +118,18 @@ def outcome(
 
 def _agreed(
     waves: Iterable[Wave],
-    beats: Iterable[Beat],
+    beats: Sequence[Beat] | None,
     rhythms: tuple[Rhythm, ...],
     answers: dict[str, Answer],
 ) -> Outcome:
-    """Return all that was found, waves and beats as the rhythms have them."""
-    return Outcome(leave_out_p(waves, rhythms), name_paced(beats, rhythms), rhythms, answers)
+    """Return all that was found: waves as beats and rhythms have them, beats as rhythms do.
+
+    `beats` is None where nobody asked for them.
+    """
+    waves = leave_out_p(waves, rhythms)
+    if beats is not None:
+        waves = leave_out_qrs(waves, beats)
+    return Outcome(waves, name_paced(beats or (), rhythms), rhythms, answers)
 
 
 def _said(
@@ -247,7 +253,7 @@ class Decoder:
         arrays = activated(logits, said, self.bundle, second)
         duration_s = self.prepared.signal.shape[1] / self.rate_hz
         rhythms, answers = _said(arrays, self.bundle, said, duration_s)
-        named = self._named_beats(beats) if beats and "beats" in self.tasks else ()
+        named = self._named_beats(beats) if beats and "beats" in self.tasks else None
         return _agreed(chain(*self.waves.values()), named, rhythms, answers)
 
     def _take_waves(self, window: Window, logits: Array) -> Array:

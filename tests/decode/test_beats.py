@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fascicle.decode.beats import find_beats, opinion_pool
-from fascicle.record import BEAT_KINDS
+from fascicle.decode.beats import find_beats, leave_out_qrs, opinion_pool
+from fascicle.record import BEAT_KINDS, Beat, Wave
 
 RATE_HZ = 250.0
 
@@ -159,6 +159,20 @@ def test_opposite_voices_cancel_and_a_sure_one_wins() -> None:
     pooled = opinion_pool(np.array([[0.8, 0.97], [0.2, 0.2]], np.float32))
     assert pooled.dtype == np.float32
     np.testing.assert_allclose(pooled, [0.5, 0.7398], atol=1e-4)
+
+
+def test_a_qrs_without_a_beat_is_left_out() -> None:
+    waves = [
+        Wave("I", "QRS", 0.95, 1.0, 1.05),
+        Wave("I", "T", 1.6, 1.7, 1.8),
+        Wave("I", "QRS", 2.2, 2.25, 2.3),
+        Wave("V1", "QRS", 1.06, 1.1, 1.15),
+        Wave("V1", "QRS", 0.8, 0.85, 0.89),
+    ]
+    beats = [Beat(0.999, "N"), Beat(2.41, "V")]
+    assert leave_out_qrs(waves, beats) == (waves[0], waves[1], waves[3])
+    assert leave_out_qrs(waves, ()) == (waves[1],)
+    assert leave_out_qrs((), beats) == ()
 
 
 def test_qrs_must_match() -> None:

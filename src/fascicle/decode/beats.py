@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 from scipy.signal import find_peaks
 
-from fascicle.record import BEAT_KINDS, Beat
+from fascicle.record import BEAT_KINDS, Beat, Wave
 
 BUMP_S = 0.04
 """The net is taught a bump that falls to a seventh this far to both sides of an R peak."""
@@ -21,6 +22,8 @@ NARROW_QRS_S = 0.06
 """So long must a beat be likely, on average: as long as a narrow QRS lasts."""
 SUREST = 0.99
 """No voice of an opinion pool is surer, so that none can outweigh all others."""
+NEAR_S = 0.1
+"""A QRS has a beat from so long before its onset to so long after its offset."""
 TINY = 1e-6
 """Keeps the centre of gravity defined where `detection` is 0 throughout."""
 
@@ -117,6 +120,25 @@ def opinion_pool(voices: NDArray[np.float32]) -> NDArray[np.float32]:
     odds = np.log(bounded / (1 - bounded)).mean(axis=0)
     pooled: NDArray[np.float32] = (1 / (1 + np.exp(-odds))).astype(np.float32)
     return pooled
+
+
+def leave_out_qrs(waves: Iterable[Wave], beats: Iterable[Beat]) -> tuple[Wave, ...]:
+    """Return the waves less each QRS that has no beat, which is noise of its lead.
+
+    `beats` are in order of time.
+    """
+    every = tuple(waves)
+    times = np.array([beat.time_s for beat in beats])
+    spans = [
+        (place, wave.onset_s, wave.offset_s)
+        for place, wave in enumerate(every)
+        if wave.kind == "QRS" and wave.onset_s is not None and wave.offset_s is not None
+    ]
+    place, onset, offset = np.array(spans, dtype=np.float64).reshape(-1, 3).T
+    first = np.searchsorted(times, onset - NEAR_S)
+    without = place[first == np.searchsorted(times, offset + NEAR_S, side="right")]
+    noise = set(without.astype(int).tolist())
+    return tuple(wave for number, wave in enumerate(every) if number not in noise)
 
 
 def _qrs_and_beat(

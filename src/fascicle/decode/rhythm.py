@@ -33,7 +33,8 @@ LEAST_OTHERS_S = 4.0
 
 WITHOUT_P = ("AF", "flutter")
 """Rhythms in which the atria make no P waves."""
-PACED = "paced"
+PACED = ("paced",)
+"""Rhythms whose beats a pacemaker makes."""
 
 
 def find_rhythms(
@@ -88,25 +89,33 @@ def find_rhythms(
 
 def leave_out_p(waves: Iterable[Wave], rhythms: Iterable[Rhythm]) -> tuple[Wave, ...]:
     """Return the waves less the P waves that begin in a rhythm without any."""
-    spans = [(span.start_s, span.end_s) for span in rhythms if span.kind in WITHOUT_P]
+    every = tuple(waves)
+    onsets = [np.nan if wave.onset_s is None else wave.onset_s for wave in every]
+    there = _during(onsets, rhythms, WITHOUT_P)
     return tuple(
-        wave
-        for wave in waves
-        if wave.kind != "P"
-        or wave.onset_s is None
-        or not any(start <= wave.onset_s < end for start, end in spans)
+        wave for wave, without in zip(every, there, strict=True) if wave.kind != "P" or not without
     )
 
 
 def name_paced(beats: Iterable[Beat], rhythms: Iterable[Rhythm]) -> tuple[Beat, ...]:
     """Return the beats, N and S in a paced rhythm as Q: EC57's class of a pacemaker's beats."""
-    spans = [(span.start_s, span.end_s) for span in rhythms if span.kind == PACED]
+    every = tuple(beats)
+    there = _during([beat.time_s for beat in every], rhythms, PACED)
     return tuple(
-        replace(beat, kind="Q")
-        if beat.kind in "NS" and any(start <= beat.time_s < end for start, end in spans)
-        else beat
-        for beat in beats
+        replace(beat, kind="Q") if paced and beat.kind in "NS" else beat
+        for beat, paced in zip(every, there, strict=True)
     )
+
+
+def _during(
+    times_s: Sequence[float], rhythms: Iterable[Rhythm], kinds: Sequence[str]
+) -> list[bool]:
+    """Return which times lie in a rhythm of these kinds; rhythms do not overlap."""
+    spans = sorted((span.start_s, span.end_s) for span in rhythms if span.kind in kinds)
+    start, end = np.array([*spans, (np.inf, -np.inf)]).T
+    at = np.searchsorted(start, times_s, side="right") - 1  # -1, the last, before the first
+    inside: list[bool] = (np.array(times_s) < end[at]).tolist()
+    return inside
 
 
 def likeliest_course(log: Floats, half: Floats) -> NDArray[np.intp]:

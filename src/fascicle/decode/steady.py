@@ -8,7 +8,6 @@ the less the more these distances differ by themselves, as those of P do in a We
 from __future__ import annotations
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from fascicle.decode.rules import QRS, P, Rules, T
@@ -57,10 +56,17 @@ def _strays(distance: Floats, usual: float) -> Floats:
     """Return how far each of the distances (side, beat) is to move towards those around."""
     beats = distance.shape[1]
     size = min(2 * AROUND + 1, beats)
-    around = sliding_window_view(distance, size, axis=1)
-    place = np.clip(np.arange(beats) - size // 2, 0, beats - size)
-    middle = np.median(around, axis=2)
-    spread = DEVIATION * np.median(np.abs(around - middle[..., None]), axis=2)[:, place]
-    off = distance - middle[:, place]
+    first = np.clip(np.arange(beats) - size // 2, 0, beats - size)
+    around = distance[:, first[:, None] + np.arange(size)]
+    middle = _median(around)
+    spread = DEVIATION * _median(np.abs(around - middle[..., None]))
+    off = distance - middle
     share = np.minimum((usual / np.maximum(spread, 1e-6)) ** 2, SHARE)
     return np.where(np.abs(off) <= FAR * np.maximum(spread, usual), share * off, 0.0)
+
+
+def _median(values: Floats) -> Floats:
+    """Return the median along the last axis; for few values numpy's own takes ten times as long."""
+    ranked = np.sort(values, axis=-1)
+    size = values.shape[-1]
+    return np.asarray((ranked[..., (size - 1) // 2] + ranked[..., size // 2]) / 2)

@@ -26,7 +26,7 @@ from safetensors.torch import load_file, save_file
 
 from fascicle.bundle import CONTEXT, Bundle, read_bundle
 from fascicle.data.sources import SOURCES, Item
-from fascicle.decode.beats import find_beats
+from fascicle.decode.beats import find_beats, pooled_qrs
 from fascicle.decode.context import beat_features, join_kinds
 from fascicle.evaluate import items_of
 from fascicle.metrics.beats import aami_scores, confusion, detection_scores, match_beats
@@ -35,7 +35,6 @@ from fascicle.metrics.ec57 import match_as_bxb
 from fascicle.models.context import ContextHead
 from fascicle.predict import Model, predict
 from fascicle.record import BEAT_KINDS, BeatKind
-from fascicle.second_view import pooled_qrs
 from fascicle.signal.quality import assess
 from fascicle.train.context import Example, Lesson, gather, scored_beats, teach
 

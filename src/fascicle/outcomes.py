@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fascicle.bundle import VIEWED, Bundle
-from fascicle.decode.beats import BeatPeaks, beat_peaks, find_beats, leave_out_qrs, name_beats
+from fascicle.decode.beats import (
+    BeatPeaks,
+    beat_peaks,
+    find_beats,
+    leave_out_qrs,
+    name_beats,
+    pooled_qrs,
+)
 from fascicle.decode.calibration import apply_temperature
 from fascicle.decode.context import beat_features, join_kinds, write_kinds
 from fascicle.decode.delineation import delineate_leads
@@ -36,7 +43,7 @@ from fascicle.passing import (
     pieces,
 )
 from fascicle.record import LEADS, Beat, Rhythm, Wave
-from fascicle.second_view import joined, pooled_qrs, second_answer
+from fascicle.second_view import joined, second_answer
 from fascicle.tasks import TASKS, Answer, Outcome, Task
 
 BLOCK_S = 300.0

@@ -7,21 +7,18 @@ these.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fascicle.decode.beats import BeatPeaks, beat_peaks, opinion_pool
-from fascicle.decode.delineation import WAVE_CLASSES
+from fascicle.decode.beats import BeatPeaks, beat_peaks, pooled_qrs
 from fascicle.decode.typical import rhythm_numbers, typical_beat
 from fascicle.models.typical import TypicalView
 from fascicle.passing import Array, Prepared, spread, window_spans
 from fascicle.tasks import TASKS
-
-QRS = WAVE_CLASSES.index("QRS")
 
 
 def peaks_of(logits: Mapping[str, Array], prepared: Prepared, rate_hz: float) -> BeatPeaks:
@@ -31,11 +28,6 @@ def peaks_of(logits: Mapping[str, Array], prepared: Prepared, rate_hz: float) ->
     if "waves" in logits:
         qrs = pooled_qrs(TASKS["waves"].activate(logits["waves"][prepared.present]))
     return beat_peaks(made[0], made[1:], rate_hz, qrs=qrs)
-
-
-def pooled_qrs(waves: Iterable[Array]) -> Array:
-    """Return the probability of a QRS (sample,) over the maps (4, sample) of all leads."""
-    return opinion_pool(np.stack([lead[QRS] for lead in waves]))
 
 
 class Sight(NamedTuple):

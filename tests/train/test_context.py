@@ -12,7 +12,7 @@ import torch
 
 from fascicle.bundle import CONTEXT, Bundle, new_network, read_bundle, save_bundle
 from fascicle.data.sources import SOURCES, Item
-from fascicle.decode.beats import find_beats
+from fascicle.decode.beats import find_beats, pooled_qrs
 from fascicle.decode.context import FEATURES
 from fascicle.ensemble import make_ensemble
 from fascicle.errors import BadBundle, BadData, BadRequest
@@ -21,7 +21,6 @@ from fascicle.models.context import ContextHead
 from fascicle.predict import Model, predict
 from fascicle.recipe import parse_recipe
 from fascicle.record import BEAT_KINDS, Record, Rhythm
-from fascicle.second_view import pooled_qrs
 from fascicle.synth import synthesize
 from fascicle.tasks import TASKS
 from fascicle.train import context as module

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 from scipy.signal import find_peaks
 
+from fascicle.decode.rules import QRS
 from fascicle.record import BEAT_KINDS, Beat, Wave
 
 BUMP_S = 0.04
@@ -120,6 +121,11 @@ def opinion_pool(voices: NDArray[np.float32]) -> NDArray[np.float32]:
     odds = np.log(bounded / (1 - bounded)).mean(axis=0)
     pooled: NDArray[np.float32] = (1 / (1 + np.exp(-odds))).astype(np.float32)
     return pooled
+
+
+def pooled_qrs(waves: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return the probability of a QRS (sample,) over the maps (4, sample) of all leads."""
+    return opinion_pool(np.stack([lead[QRS] for lead in waves]))
 
 
 def leave_out_qrs(waves: Iterable[Wave], beats: Iterable[Beat]) -> tuple[Wave, ...]:

@@ -23,29 +23,21 @@ measuring.limit_threads()
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from numpy.typing import NDArray  # noqa: E402
+from diagnosing import BUNDLE, VIEWS, answers, drawn, judged, limits, macro  # noqa: E402
 
 from fascicle.bundle import VIEWED  # noqa: E402
 from fascicle.data.sources import SOURCES  # noqa: E402
 from fascicle.evaluate import items_of  # noqa: E402
-from fascicle.metrics.classification import weighted_auroc  # noqa: E402
-from fascicle.passing import record_logits  # noqa: E402
-from fascicle.predict import Model, choose_leads, load  # noqa: E402
+from fascicle.predict import Model, load  # noqa: E402
 from fascicle.record import Record  # noqa: E402
-from fascicle.second_view import joined, peaks_of, second_answer  # noqa: E402
-from fascicle.signal.quality import assess  # noqa: E402
 from fascicle.synth import Noise, synthesize  # noqa: E402
 
-BUNDLE = HERE.parent / "development" / "bundle.safetensors"
 PARTS = {
     "fold 8, which chose": (8, ("12",)),
     "fold 9, tested": (9, ("12", "3", "2", "1")),
 }
 """Fold and lead sets: from leads I and II the six limb leads follow, so 6 is 2, and 4 is 3."""
 SYSTEMS = ("PTB-XL superclass", "SCP-ECG", "SNOMED-CT")
-VIEWS = ("net", "typical beat", "both")
-RESAMPLES = 1000
-Floats = NDArray[np.float64]
 
 
 def main() -> None:
@@ -85,66 +77,17 @@ def part(model: Model, records: Iterable[Record], leads: str) -> dict[str, Any]:
         labels.append(target > 0)
         known.append(mask)
         patients.append(record.name)
-    logits, flags, judged = np.stack(rows), np.stack(labels), np.stack(known)
+    logits, flags, told = np.stack(rows), np.stack(labels), np.stack(known)
     systems = np.array([term.system for term in vocabulary.terms])
     draws = drawn(patients)
     scores = {}
     for system in SYSTEMS:
-        classes = [
-            column
-            for column in np.flatnonzero(systems == system)
-            if 0 < flags[judged[:, column], column].sum() < judged[:, column].sum()
-        ]
+        classes = judged(systems, system, flags, told)
         if classes:
-            values = [macro(logits[:, k], flags, judged, classes, draws) for k in range(len(VIEWS))]
+            values = [macro(logits[:, k], flags, told, classes, draws) for k in range(len(VIEWS))]
             scores[system] = dict(zip(VIEWS, map(limits, values), strict=True))
             scores[system]["gain"] = limits(values[2] - values[0])
     return {"records": len(rows), "scores": scores}
-
-
-def answers(model: Model, record: Record, leads: str) -> Floats:
-    """Return the logits (view, class) of one record."""
-    bundle, network, tasks = model.bundle, model.network, model.tasks
-    view, rate_hz = bundle.typical(), bundle.recipe.preprocessing.rate_hz
-    assert view is not None
-    record = choose_leads(record, leads)
-    prepared = model.prepare(record, assess(record))
-    made = record_logits(network, {VIEWED: tasks[VIEWED]}, prepared, rate_hz)
-    own = tasks[VIEWED].deciding(made[VIEWED])
-    second = second_answer(view, prepared, peaks_of(made, prepared, rate_hz), rate_hz)
-    alone = np.zeros_like(own) if second is None else second
-    return np.stack([own, alone, joined(own, second)]).astype(np.float64)
-
-
-def drawn(patients: Sequence[str]) -> Floats:
-    """Return how often each record counts (record, 1 + draw): once, then in draws of patients."""
-    names = sorted(set(patients))
-    place = np.array([names.index(name) for name in patients])
-    rng = np.random.default_rng(0)
-    counts = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=RESAMPLES)
-    return np.concatenate([np.ones((len(place), 1)), counts.T[place]], axis=1)
-
-
-def macro(
-    logits: Floats,
-    labels: NDArray[np.bool_],
-    known: NDArray[np.bool_],
-    classes: Sequence[int],
-    draws: Floats,
-) -> Floats:
-    """Return the mean AUROC of these classes, (1 + draw,); one without positives is left out."""
-    every = [
-        weighted_auroc(labels[rows, column], logits[rows, column], draws[rows])
-        for column in classes
-        for rows in [known[:, column]]
-    ]
-    return np.asarray(np.nanmean(np.stack(every), axis=0))
-
-
-def limits(values: Floats) -> list[float]:
-    """Return the value and its 95 % limits over the draws."""
-    low, high = np.nanquantile(values[1:], [0.025, 0.975])
-    return [round(float(value), 4) for value in (values[0], low, high)]
 
 
 def table(found: Sequence[dict[str, Any]], about: dict[str, Any]) -> str:

@@ -210,3 +210,16 @@ def test_second_view(tmp_path: Path) -> None:
             value, low, high = scores["both"]
             assert 0 <= low <= value <= high <= 1
     assert "gain of both over the net" in run.stdout
+
+
+@pytest.mark.slow
+def test_xresnet(tmp_path: Path) -> None:
+    script = BENCHMARKS / "xresnet" / "run.py"
+    results = finished(start([script, "--quick", "--seeds", "2", "--out", tmp_path]), tmp_path)
+    assert [(part["fold"], part["classes"]) for part in results["parts"]] == [
+        (fold, classes) for fold in (8, 9) for classes in ("superclasses", "statements")
+    ]
+    for part in results["parts"]:
+        assert len(part["seeds"]) == 2
+        assert part["xresnet1d101"][0] == pytest.approx(sum(part["seeds"]) / 2, abs=1e-4)
+        assert part["gain"][0] == pytest.approx(part["both"][0] - part["xresnet1d101"][0], abs=2e-4)

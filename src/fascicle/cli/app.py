@@ -18,6 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    rich_markup_mode="markdown",
 )
 app.add_typer(data, name="data")
 
@@ -241,7 +242,7 @@ def typical(
     """Teach a bundle to read diagnoses from a record's typical beat as well.
 
     The net stays as it is: it finds the beats. A small second view is taught on the median beat of
-    each record that taught the net's diagnoses; these are then the mean of both. Thresholds are
+    each record that taught the net's diagnoses; these are then answered by both. Thresholds are
     fitted anew on the records that the net's recipe holds out.
 
     Example: fascicle typical runs/mine/bundle.safetensors --data DIR --out mine.safetensors

@@ -214,7 +214,7 @@ def predict(
     Perceiver answers once, from the frames and intervals of the whole record.
     Where the bundle has a second stage for beats, and waves are asked for too, the kinds of the
     beats are those that it and the net agree on. Where it has a second view of the diagnoses, the
-    logits of these are the mean of both.
+    logits of these are the mean of the net's and of those of that view's heads.
 
     Raises
     ------

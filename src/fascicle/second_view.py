@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fascicle.decode.beats import BeatPeaks, beat_peaks, pooled_qrs
 from fascicle.decode.typical import rhythm_numbers, typical_beat
-from fascicle.models.typical import TypicalView
+from fascicle.models.typical import HEADS, TypicalView
 from fascicle.passing import Array, Prepared, spread, window_spans
 from fascicle.tasks import TASKS
 
@@ -71,5 +71,10 @@ def second_answer(
 
 
 def joined(own: Array, second: Array | None) -> Array:
-    """Return the mean of the net's logits (class,) and those of the second view, if there are."""
-    return own if second is None else np.asarray((own + second) / 2, dtype=np.float32)
+    """Return the net's logits (class,) with those of the second view, if there are.
+
+    The net and each of the view's heads have one voice: the view is their mean already.
+    """
+    if second is None:
+        return own
+    return np.asarray((own + HEADS * second) / (1 + HEADS), dtype=np.float32)

@@ -25,6 +25,7 @@ from fascicle.data.augment import Augmentation, draw_leads
 from fascicle.data.batch import Group
 from fascicle.data.pack import Entry
 from fascicle.data.packing import Progress, no_progress
+from fascicle.decode.typical import BEFORE_S, STEP_S
 from fascicle.errors import BadBundle, BadData
 from fascicle.labels import Vocabulary
 from fascicle.models.typical import BEAT_SAMPLES, TypicalHead, TypicalView
@@ -38,6 +39,8 @@ from fascicle.train.optimiser import take_step
 Floats = NDArray[np.float32]
 Reading = Callable[[Sequence[Entry]], Iterable[Entry]]
 Teaching = Callable[[range], Iterable[int]]
+PEAK = round(BEFORE_S / STEP_S)
+"""The sample of a typical beat at which its R peak is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +75,20 @@ class Sights:
 class Lesson:
     """How the second view is taught.
 
-    `gain` varies all leads, `lead_gain` each by itself (standard deviations of logarithms), `noise`
-    is in mV, `shift` in samples to each side; `leads` says how often leads are gone, and
-    `covariate_drop` how often age and sex are not known.
+    `gain` varies all leads, `lead_gain` each by itself, `stretch` the time around the R peak
+    (standard deviations of logarithms), `noise` is in mV, `shift` in samples to each side; `leads`
+    says how often leads are gone, and `covariate_drop` how often age and sex are not known.
+    Voltages decide on hypertrophy: a larger gain costs more than it teaches.
     """
 
-    steps: int = 3200
+    steps: int = 6400
     rows: int = 128
     learning_rate: float = 2e-3
     weight_decay: float = 0.3
     average: float = 0.99
-    gain: float = 0.15
-    lead_gain: float = 0.05
+    gain: float = 0.05
+    lead_gain: float = 0.03
+    stretch: float = 0.05
     noise: float = 0.03
     shift: int = 3
     leads: Augmentation = field(default_factory=partial(Augmentation, lead_set=0.2, lead_drop=0.1))
@@ -174,7 +179,7 @@ def _fit(
     chances, kept = sights.chances, copy.deepcopy(head)
     for step, _ in enumerate(steps):
         rows = rng.choice(len(labels), size=lesson.rows, p=chances)
-        logits = head(*_varied(sights, rows, lesson, rng))
+        logits = head(*varied(sights, rows, lesson, rng))
         loss = functional.binary_cross_entropy_with_logits(logits, labels[rows], reduction="none")
         mean = (loss * known[rows]).sum() / known[rows].sum().clamp(min=1)
         take_step(mean, head, optimiser, schedule)
@@ -182,14 +187,15 @@ def _fit(
     return kept
 
 
-def _varied(
+def varied(
     sights: Sights, rows: NDArray[np.intp], lesson: Lesson, rng: np.random.Generator
 ) -> tuple[Tensor, ...]:
     """Return beats, leads, numbers and covariates of these rows, each varied by itself."""
     count, leads, _ = sights.beats[rows].shape
     shifts = rng.integers(-lesson.shift, lesson.shift + 1, size=(count, 1))
-    clock = (np.arange(BEAT_SAMPLES) - shifts) % BEAT_SAMPLES
-    moved = np.take_along_axis(sights.beats[rows], clock[:, None], axis=2)
+    speed = np.exp(lesson.stretch * rng.standard_normal((count, 1)))
+    clock = np.arange(BEAT_SAMPLES, dtype=np.float64) - shifts - PEAK
+    moved = _at(sights.beats[rows], clock * speed + PEAK)
     gain = lesson.gain * rng.standard_normal((count, 1))
     gain = gain + lesson.lead_gain * rng.standard_normal((count, leads))
     beats = moved * np.exp(gain)[..., None].astype(np.float32)
@@ -197,8 +203,18 @@ def _varied(
     present = np.stack([draw_leads(own, lesson.leads, rng) for own in sights.present[rows]])
     covariates = sights.covariates[rows].copy()
     covariates[rng.random(count) < lesson.covariate_drop] = 0
-    varied = beats, present, sights.numbers[rows], covariates
-    return tuple(torch.from_numpy(array) for array in varied)
+    made = beats, present, sights.numbers[rows], covariates
+    return tuple(torch.from_numpy(array) for array in made)
+
+
+def _at(beats: Floats, places: NDArray[np.float64]) -> Floats:
+    """Return beats (row, lead, sample) at other places (row, sample), their ends repeated."""
+    places = np.clip(places, 0, beats.shape[2] - 1)
+    before = np.floor(places).astype(np.intp)
+    after = np.minimum(before + 1, beats.shape[2] - 1)
+    low, high = (np.take_along_axis(beats, at[:, None], axis=2) for at in (before, after))
+    part = (places - before).astype(np.float32)[:, None]
+    return np.asarray(low + part * (high - low))
 
 
 def add_view(bundle: Bundle, view: TypicalView, entry: dict[str, Any], held: Held) -> Bundle:

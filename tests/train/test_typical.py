@@ -115,9 +115,8 @@ def test_the_same_seed_teaches_the_same() -> None:
     assert not torch.equal(one, other)
 
 
-STILL = Lesson(
-    gain=0, lead_gain=0, stretch=0, noise=0, shift=0, leads=Augmentation(), covariate_drop=0
-)
+WHOLE = Augmentation(lead_set=0, lead_drop=0)
+STILL = Lesson(gain=0, lead_gain=0, stretch=0, noise=0, shift=0, leads=WHOLE, covariate_drop=0)
 
 
 def test_beats_are_varied_around_their_r_peak() -> None:

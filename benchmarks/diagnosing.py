@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fascicle.bundle import VIEWED
-from fascicle.metrics.classification import weighted_auroc
+from fascicle.metrics.classification import scorable, weighted_auroc
 from fascicle.passing import record_logits
 from fascicle.predict import Model, choose_leads
 from fascicle.record import Record
@@ -65,11 +65,7 @@ def judged(
     systems: NDArray[np.str_], system: str, labels: NDArray[np.bool_], known: NDArray[np.bool_]
 ) -> list[int]:
     """Return the classes of a code system that have a positive and a negative among the known."""
-    return [
-        column
-        for column in np.flatnonzero(systems == system).tolist()
-        if 0 < labels[known[:, column], column].sum() < known[:, column].sum()
-    ]
+    return np.flatnonzero((systems == system) & scorable(labels, known)).tolist()
 
 
 def limits(values: Floats) -> list[float]:

@@ -79,7 +79,8 @@ def main() -> None:
     vocabulary = model.bundle.vocabularies[VIEWED]
     systems = np.array([term.system for term in vocabulary.terms])
     teaching = gather(listed(asked, TRAINED), vocabulary)
-    tests = {fold: gather(listed(asked, [fold]), vocabulary) for fold in TESTED}
+    held = {fold: list(listed(asked, [fold])) for fold in TESTED}
+    tests = {fold: gather(records, vocabulary) for fold, records in held.items()}
     made = {
         kind: [
             taught(asked, f"{kind}-{seed}", systems == LABELS[kind], seed, teaching, tests)
@@ -89,13 +90,13 @@ def main() -> None:
     }
     if asked.only:
         return
-    found = [
-        {"fold": fold, "classes": kind, **compared(own, LABELS[kind], test, theirs, systems)}
-        for fold, test in tests.items()
-        for own in [np.stack([answers(model, record, "12") for record in listed(asked, [fold])])]
-        for kind, nets in made.items()
-        for theirs in [[answered[fold] for answered in nets]]
-    ]
+    found = []
+    for fold, test in tests.items():
+        ours = np.stack([answers(model, record, "12") for record in held[fold]])
+        for kind, nets in made.items():
+            theirs = [answered[fold] for answered in nets]
+            scores = compared(ours, LABELS[kind], test, theirs, systems)
+            found.append({"fold": fold, "classes": kind, **scores})
     about |= {"trained_on": len(teaching.patients)}
     measuring.write(
         measuring.out_folder(asked, HERE), {**about, "parts": found}, table(found, about)

@@ -22,7 +22,7 @@ PICTURES = Path(__file__).parent / "pictures"
 ROWS = (("I", "aVR", "V1", "V4"), ("II", "aVL", "V2", "V5"), ("III", "aVF", "V3", "V6"))
 ROW_MV = 3.0
 COLOURS = {"P": "#1f77b4", "QRS": "#d62728", "T": "#2ca02c"}
-SEEDS = {"paced": 12, "vt": 5, "lvh": 2}
+SEEDS = {"paced": 12, "vt": 5, "lvh": 2, "flutter": 7}
 RATES = {"flutter": 75.0}
 
 

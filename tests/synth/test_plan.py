@@ -105,3 +105,18 @@ def test_flutter_is_steady_and_fibrillation_wanders_around_its_frequency() -> No
     np.testing.assert_allclose(fibrillation[:, 0], 5.0, atol=1.0)
     assert flutter[:, 1].min() > 0.7
     assert fibrillation[:, 1].mean() < 0.6
+
+
+def test_flutter_waves_run_near_300_per_minute_and_beats_take_whole_numbers_of_them() -> None:
+    ratios = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        timing = draw_plan(rng, CONDITIONS["flutter"], 75.0, 20.0).timing
+        rr_s = np.diff([beat.onset_s for beat in timing.ventricles])
+        waves = rr_s * timing.atrial_hz
+        assert 4.2 < timing.atrial_hz < 5.8
+        assert np.abs(waves - np.rint(waves)).mean() < 0.12
+        ratios.append(np.rint(waves))
+    kinds = [len(np.unique(drawn)) for drawn in ratios]
+    assert {1, 2} <= set(kinds)  # 4:1, and 5:1 and 3:1 in turn
+    assert max(kinds) >= 3  # variable block

@@ -22,7 +22,7 @@ SYNTHETIC = 1200
 
 Half of a condition's records have its usual rates, half any rate at which it can be.
 """
-SYNTHETIC_EDITION = 2
+SYNTHETIC_EDITION = 3
 """Other records of that source have another number, so that their packs are written anew."""
 
 Progress = Callable[[Iterable[int], str], Iterable[int]]

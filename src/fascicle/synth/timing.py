@@ -13,6 +13,8 @@ from fascicle.synth.shapes import Floats
 
 LEAD_IN_S = 2.5
 """Beats start this long before the record and end this long after it, so its edges are ordinary."""
+CONDUCTED = np.arange(2, 6)
+"""Flutter waves for one beat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,16 +187,24 @@ def fibrillation(rng: np.random.Generator, _: Heart, bpm: float, duration_s: flo
 
 
 def flutter(rng: np.random.Generator, _: Heart, bpm: float, duration_s: float) -> Timing:
-    """Return beats locked to flutter waves, one for every 2 to 5; the ratio keeps F near 300."""
+    """Return beats locked to flutter waves, one for every 2 to 5; the mean ratio keeps F near 300.
+
+    The ratio stays, alternates around its mean or, in variable block, is drawn for each beat, whose
+    conduction then takes more or less long.
+    """
     ratio = int(np.clip(round(300.0 / bpm), 2, 5))
-    cycle_s = 60.0 / bpm / ratio
     count = int(np.ceil((duration_s + 2 * LEAD_IN_S) * bpm / 60.0)) + 2
-    ratios = np.full(count, ratio)
-    if ratio > 2 and rng.random() < 0.5:
-        # Conduction alternates around its mean.
+    ratios, delay_s = np.full(count, ratio), np.zeros(count)
+    kind = rng.choice(["fixed", "alternating", "variable"]) if ratio > 2 else "fixed"
+    if kind == "alternating":
         ratios[::2] += 1
         ratios[1::2] -= 1
-    onsets = np.cumsum(ratios) * cycle_s - ratio * cycle_s * rng.uniform() - LEAD_IN_S
+    elif kind == "variable":
+        chance = np.exp(-0.5 * ((CONDUCTED - ratio) / rng.uniform(0.5, 1.2)) ** 2)
+        ratios = rng.choice(CONDUCTED, count, p=chance / chance.sum())
+        delay_s = rng.normal(0.0, rng.uniform(0.002, 0.02), count)
+    cycle_s = 60.0 / bpm / ratios.mean()
+    onsets = np.cumsum(ratios) * cycle_s - ratio * cycle_s * rng.uniform() - LEAD_IN_S + delay_s
     return Timing((), tuple(Ventricular(float(q)) for q in onsets), 1.0 / cycle_s)
 
 

@@ -77,7 +77,7 @@ CONDITIONS: dict[str, Condition] = {
         sinus=False,
     ),
     "flutter": Condition(
-        "Atrial flutter: saw-tooth F waves near 300 per minute, conducted 2:1 to 5:1, evenly or variably",
+        "Atrial flutter: saw-tooth F waves near 300 per minute, 2:1 to 5:1 or variable block",
         frozenset({"164890007"}),
         (65.0, 155.0),
         (50.0, 170.0),

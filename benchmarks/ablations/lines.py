@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from fascicle.files import write_whole
 
 
 def add_line(path: Path, line: Mapping[str, Any]) -> None:
@@ -17,6 +19,12 @@ def add_line(path: Path, line: Mapping[str, Any]) -> None:
     broken = bool(before) and not before.endswith(b"\n")
     with path.open("ab", buffering=0) as file:
         file.write(("\n" * broken + text).encode())
+
+
+def write_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Write these lines in place of the file's."""
+    text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+    write_whole(path, text.encode())
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

@@ -3,9 +3,11 @@
     python benchmarks/ablations/run.py --data DIR                         # all, one core
     python benchmarks/ablations/run.py --data DIR --seeds 2 --core 1      # beside another process
     python benchmarks/ablations/run.py --data DIR --table                 # of what is there
+    python benchmarks/ablations/run.py --data DIR --score                 # what is there, once more
 
 A finished net's scores are at once a line of runs.jsonl; what stands there is not trained again,
-and a training that was broken off goes on from its checkpoint.
+and a training that was broken off goes on from its checkpoint. --score answers for the nets of
+runs.jsonl that are still in --runs with the program as it is now: its rules of decoding change.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ import numpy as np  # noqa: E402
 import scoring  # noqa: E402
 import tables  # noqa: E402
 import torch  # noqa: E402
-from lines import add_line, read_lines  # noqa: E402
+from lines import add_line, read_lines, write_lines  # noqa: E402
 
 from fascicle.bundle import read_bundle  # noqa: E402
 from fascicle.data.pack import Entry  # noqa: E402
@@ -51,7 +53,8 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     parser.add_argument("--nets", nargs="+", choices=list(nets.NETS), help="these nets only")
-    parser.add_argument("--table", action="store_true", help="train nothing, score what is there")
+    parser.add_argument("--table", action="store_true", help="train nothing, tables of all lines")
+    parser.add_argument("--score", action="store_true", help="train nothing, score nets once more")
     asked = parser.parse_args()
     if asked.data is None and not asked.quick:
         parser.error("--data is needed")
@@ -71,7 +74,9 @@ def main() -> None:
         recipe.tasks["diagnosis"].min_positives,
     )
     lines = out / "runs.jsonl"
-    if not asked.table:
+    if asked.score:
+        score_again(asked, lines, tests)
+    elif not asked.table:
         train_and_score(asked, lines, tests)
     found = tables.summary(read_lines(lines), tests)
     measuring.write(out, {**about, **found}, tables.show(found, about))
@@ -111,6 +116,26 @@ def train_and_score(
                 left.unlink()
 
 
+def score_again(asked: argparse.Namespace, lines: Path, tests: Mapping[str, scoring.Test]) -> None:
+    """Replace the scores of each net that is still there by those that this program gives it."""
+    kept = read_lines(lines)
+    for line in measuring.progress(kept, "net"):
+        path = folder_of(asked, line["net"], line["seed"]) / "bundle.safetensors"
+        if line["kept"] and path.exists():
+            begun = time.process_time()
+            line["kept"] = scoring.answer(read_bundle(path), tests)
+            line["scores"] = scores_of(line["kept"], tests)
+            line["score_s"] = round(time.process_time() - begun)
+            line["scored"] = measuring.commit()
+    write_lines(lines, kept)
+
+
+def folder_of(asked: argparse.Namespace, name: str, seed: int) -> Path:
+    """Return where a net is kept."""
+    place: Path = asked.runs / asked.size / f"{name}-{seed}"
+    return place
+
+
 def trained(
     asked: argparse.Namespace, name: str, seed: int, entries: Sequence[Entry]
 ) -> tuple[Path, Recipe]:
@@ -120,7 +145,7 @@ def trained(
     if net.share is not None and net.share != "100":
         records = nets.taught(entries, nets.SHARES[net.share], seed)
     recipe = nets.recipe_of(name, asked.size, seed, records)
-    folder = asked.runs / asked.size / f"{name}-{seed}"
+    folder = folder_of(asked, name, seed)
     path = folder / "bundle.safetensors"
     if path.exists():
         wanted = pretraining_of(recipe) if name == nets.PRETRAINED else recipe

@@ -58,6 +58,7 @@ def _net(runs: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
         "seeds": seeds,
         "train_cpu_s": [runs[seed]["train_cpu_s"] for seed in seeds],
         "commits": sorted({run["commit"] for run in runs.values()}),
+        "scored": sorted({run.get("scored", run["commit"]) for run in runs.values()}),
         "scores": {
             score: [runs[seed]["scores"][score] for seed in seeds] for score in some["scores"]
         },
@@ -170,7 +171,10 @@ def show(found: Mapping[str, Any], about: Mapping[str, Any]) -> str:
     """Return the tables in Markdown."""
     nets = {name: one for name, one in found["nets"].items() if one["scores"]}
     versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
-    commits = sorted({commit for one in found["nets"].values() for commit in one["commits"]})
+    trained, scored = (
+        ", ".join(sorted({commit for one in found["nets"].values() for commit in one[key]}))
+        for key in ("commits", "scored")
+    )
     return "\n\n".join(
         [
             "**What each choice gains** (helps / harms / does not / not certain)",
@@ -185,7 +189,7 @@ def show(found: Mapping[str, Any], about: Mapping[str, Any]) -> str:
                 ("net", "updates", "windows", *NAMES.values()),
                 [_scores(name, one) for name, one in nets.items()],
             ),
-            f"Trained at commit {', '.join(commits)}, written at {about['commit']}. "
+            f"Trained at commit {trained}, scored at {scored}, written at {about['commit']}. "
             f"{about['machine']['processor']}, one core a net. {versions}.",
         ]
     )

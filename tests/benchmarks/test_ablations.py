@@ -312,4 +312,14 @@ def test_quick(tmp_path: Path) -> None:
     assert again.returncode == 0, again.stderr
     second = json.loads((tmp_path / "results.json").read_text())
     assert second["questions"] == first["questions"]
+    kept = (tmp_path / "runs.jsonl").read_text().splitlines()
+    whole = [json.loads(line) for line in kept if line.endswith("}")]
+    spoilt = [json.dumps({**line, "scores": {"waves.f1_150": 0.0}}) for line in whole]
+    (tmp_path / "runs.jsonl").write_text("\n".join(spoilt) + "\n")
+    scored = start(*options, "--score")
+    assert scored.returncode == 0, scored.stderr
+    third = json.loads((tmp_path / "results.json").read_text())
+    for name, net in first["nets"].items():
+        if net["scores"]:
+            assert third["nets"][name]["scores"] == net["scores"]
     assert str(tmp_path) not in (tmp_path / "results.json").read_text()

@@ -172,7 +172,7 @@ def show(found: Mapping[str, Any], about: Mapping[str, Any]) -> str:
     nets = {name: one for name, one in found["nets"].items() if one["scores"]}
     versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
     trained, scored = (
-        ", ".join(sorted({commit for one in found["nets"].values() for commit in one[key]}))
+        ", ".join(sorted({commit for one in nets.values() for commit in one[key]}))
         for key in ("commits", "scored")
     )
     return "\n\n".join(

@@ -55,7 +55,7 @@ def make(make_recipe: Callable[..., Recipe]) -> Callable[..., Recipe]:
             average=0.9, mixup=0.2, select="best", warmup_steps=2, snapshots=1,
             accumulate=[[0, 2]], schedule="cyclic", cycle_steps=3, steps=2,
         ).model_dump(mode="json")  # fmt: skip
-        tree["pretraining"] = {"steps": 16, "learning_rate": 5e-3, **pretraining}
+        tree["pretraining"] = {"steps": 24, "learning_rate": 5e-3, **pretraining}
         tree["window_s"] = 1.5
         tree["tasks"]["diagnosis"] |= head or {}
         return parse_recipe(tree, "made")
@@ -76,7 +76,7 @@ def read_log(folder: Path) -> list[dict[str, float]]:
 
 def test_its_own_steps_rate_and_rows_stand_in_the_recipe(make: Callable[..., Recipe]) -> None:
     recipe = pretraining_of(make(rows=70, weight=0.5))
-    assert recipe.training.steps == 16
+    assert recipe.training.steps == 24
     assert recipe.training.learning_rate == 5e-3
     assert recipe.training.schedule == "cosine"
     assert not recipe.training.accumulate
@@ -127,7 +127,7 @@ def test_the_loss_falls_and_views_become_alike(pretrained: Path) -> None:
     losses = [line["diagnosis"] for line in lines]
     assert np.mean(losses[-4:]) < 0.7 * np.mean(losses[:4])
     watched = [line for line in lines if "twins.alike" in line]
-    assert [line["step"] for line in watched] == [6, 12, 16]
+    assert [line["step"] for line in watched] == [6, 12, 18, 24]
     assert watched[-1]["twins.alike"] > watched[0]["twins.alike"]
     assert all(line["waves"] > 0 and line["beats"] > 0 for line in lines)
     assert np.mean([line["waves"] for line in lines[-4:]]) < lines[0]["waves"]

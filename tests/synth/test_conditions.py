@@ -157,6 +157,21 @@ def test_flutter_waves_are_locked_to_the_beats(seed: int) -> None:
     assert np.ptp(between_waves(record, "aVF")) > 2 * np.ptp(between_waves(record, "I"))
 
 
+def test_flutter_waves_run_near_300_per_minute() -> None:
+    regular = 0
+    for seed in range(12):
+        record = clean("flutter", seed, 75.0)
+        rr = rr_s(record)
+        if np.abs(rr[2:] - rr[:-2]).max() > 0.05:
+            continue  # variable block: its mean ratio is near 4, and irregular beats blur the peak
+        regular += 1
+        spectrum = np.abs(np.fft.rfft(record.lead("aVF") - record.lead("aVF").mean()))
+        hertz = np.fft.rfftfreq(5000, 1 / 500)
+        near = spectrum[(hertz > 4.85) & (hertz < 5.15)].max()
+        assert near == spectrum[(hertz > 4.2) & (hertz < 5.8)].max()
+    assert 3 <= regular < 12
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_first_degree_block(seed: int) -> None:
     pr = pr_s(clean("avb1", seed))

@@ -14,6 +14,8 @@ from fascicle.record import LEADS, Wave
 RATE_HZ = 250.0
 WITH_P = "....PPPP...QQQQ...TTTTTT......"
 FAINT = {"P": "i", "T": "u"}
+BY_OTHERS = without("faint_t")
+"""A lead is given a T by the other leads alone."""
 Spell = Callable[[str], np.ndarray]
 Find = Callable[..., list[str]]
 
@@ -59,8 +61,8 @@ def test_what_most_leads_show_is_there_in_one_that_hints_at_it(
     faint = silent(WITH_P, letter, FAINT[letter])
     texts = [WITH_P] * shown + [faint] * (12 - shown)
     less = "QRS T" if letter == "P" else "P QRS"
-    assert found(texts)[shown:] == ["P QRS T" if given else less] * (12 - shown)
-    assert found(texts, without("most_leads"))[shown:] == [less] * (12 - shown)
+    assert found(texts, BY_OTHERS)[shown:] == ["P QRS T" if given else less] * (12 - shown)
+    assert found(texts, without("most_leads", BY_OTHERS))[shown:] == [less] * (12 - shown)
 
 
 def test_a_lead_that_shows_nothing_there_is_given_nothing(spell: Spell, found: Find) -> None:
@@ -86,13 +88,29 @@ def test_a_wave_that_is_given_lies_where_the_others_have_it_and_peaks_in_its_own
     maps = dict(zip(LEADS, map(spell, [WITH_P] * 11 + [faint]), strict=True))
     signal = np.zeros(maps["I"].shape[1], dtype=np.float32)
     signal[105] = 0.2
-    made = delineate_leads(maps, RATE_HZ, signals={"V6": signal})
+    made = delineate_leads(maps, RATE_HZ, BY_OTHERS, signals={"V6": signal})
     theirs, given = made["I"][-1], made["V6"][-1]
     assert isinstance(given, Wave)
     assert (given.lead, given.kind, given.onset_s, given.offset_s, given.peak_s) == (
         "V6", "T", theirs.onset_s, theirs.offset_s, 105 / RATE_HZ,
     )  # fmt: skip
     assert HINT < given.probability < 0.5
+
+
+@pytest.mark.parametrize("late", [-4, -2, 2, 4])
+def test_a_boundary_of_t_lies_at_most_so_far_from_those_of_the_other_leads(
+    late: int, spell: Spell
+) -> None:
+    texts = [f"...PPPP...QQQQ{'.' * (6 + by)}TTTTTT{'.' * (8 - by)}" for by in [0] * 11 + [late]]
+    maps = dict(zip(LEADS, map(spell, texts), strict=True))
+    usual, other = (delineate_leads(maps, RATE_HZ)[lead][-1] for lead in ("I", "V6"))
+    far_s = Rules().far_t_s
+    for ours, theirs in ((other.onset_s, usual.onset_s), (other.offset_s, usual.offset_s)):
+        assert ours is not None
+        assert theirs is not None
+        assert ours - theirs == pytest.approx(np.clip(0.02 * late, -far_s, far_s), abs=1e-6)
+    free = delineate_leads(maps, RATE_HZ, without("far_t_s"))["V6"][-1]
+    assert (free.onset_s or 0) - (usual.onset_s or 0) == pytest.approx(0.02 * late, abs=1e-6)
 
 
 @given(seed=st.integers(0, 10_000), leads=st.integers(1, 12))

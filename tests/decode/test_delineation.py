@@ -67,6 +67,34 @@ def test_a_p_begins_and_ends_where_it_is_to_be_expected() -> None:
     assert likeliest.onset_s == pytest.approx(0.06, abs=0.005)
 
 
+def test_a_t_begins_where_the_net_holds_it_likeliest_to_begin() -> None:
+    # it may begin at sample 20, or anywhere in the 150 after it; it ends after sample 249
+    p = np.concatenate([np.zeros(20), np.linspace(0.4, 1, 150), np.ones(80), np.zeros(20)])
+    probabilities = np.stack([1 - p, 0 * p, 0 * p, p]).astype(np.float32)
+    (wave,) = delineate(probabilities, RATE_HZ, "I")
+    (evenly,) = delineate(probabilities, RATE_HZ, "I", without("likely_t_s"))
+    assert evenly.onset_s == pytest.approx(45 / RATE_HZ, abs=1 / RATE_HZ)
+    assert wave.onset_s is not None
+    assert abs(wave.onset_s - 20 / RATE_HZ) <= Rules().likely_t_s + 1e-6
+    assert wave.offset_s == evenly.offset_s == pytest.approx(249.5 / RATE_HZ, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("QQQQ...uuu..uuuuu...QQQQ..TTTT", "QRS T QRS T"),  # one T per beat
+        ("QQQQ...uuPPPPuu......QQQQ..TTTT", "QRS P QRS T"),  # too short on either side of a P
+        ("QQQQ...uuuuuPPPP.....QQQQ..TTTT", "QRS T P QRS T"),
+        ("QQQQ" + 30 * "." + "uuuuuu...QQQQ..TTTT", "QRS QRS T"),  # too late for a T
+        ("uuuuuu....QQQQ..TTTT", "QRS T"),  # no QRS is known before it
+        ("QQQQ..TTTT......uuuuu", "QRS T"),
+        ("QQQQ.....uuuuu", "QRS T"),  # the record ends in it
+    ],
+)
+def test_a_faint_t_is_one_where_a_beat_lacks_it(text: str, expected: str, spell: Spell) -> None:
+    assert kinds(delineate(spell(text), RATE_HZ, "I")) == expected
+
+
 # each rule: the field, a text that needs it, what is found with it and without it
 CASES = [
     ("merge_p_s", "...PP.PP...QQQQ...", "P QRS", "P P QRS"),
@@ -79,6 +107,7 @@ CASES = [
     ("qrs_distance_s", "...QQQQ...QQ.....", "QRS", "QRS QRS"),
     ("t_distance_s", "...QQQQ..TTTTTT.....TTT....", "QRS T", "QRS T T"),
     ("p_distance_s", "...PPPP...PPP...QQQQ", "P QRS", "P P QRS"),
+    ("faint_t", "...QQQQ...uuuuu....PPPP..QQQQ...TTTTT", "QRS T P QRS T", "QRS P QRS T"),
 ]
 
 
@@ -95,7 +124,8 @@ def test_each_rule_does_what_it_says(rule: str, text: str, on: str, off: str, sp
 
 
 def test_every_rule_has_a_case() -> None:
-    elsewhere = {"refine", "expected_p", "stray_p_s", "stray_t_s", "lone_p_leads", "most_leads"}
+    of_ends = {"refine", "expected_p", "likely_t_s", "stray_p_s", "stray_t_s"}
+    elsewhere = of_ends | {"lone_p_leads", "most_leads", "far_t_s"}
     assert {case[0] for case in CASES} | elsewhere == {field.name for field in fields(Rules)}
     for field in fields(Rules):
         assert without(field.name) != Rules()

@@ -44,7 +44,7 @@ def whole(record: Record, lead: str) -> list[Wave]:
 
 
 def test_the_rules_cost_no_real_wave(ludb: list[Record]) -> None:
-    rules = Rules(stray_p_s=0, stray_t_s=0)  # which move boundaries on purpose
+    rules = Rules(stray_p_s=0, stray_t_s=0, far_t_s=0)  # which move boundaries on purpose
     count = lost = 0
     for record in ludb:
         samples = round(record.duration_s * RATE_HZ)

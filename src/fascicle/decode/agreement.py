@@ -1,8 +1,8 @@
 """Leads agree on the waves of a beat: what few of them show is doubtful, what most show is there.
 
 The atria beat for all leads at once. A P that hardly any lead shows is noise; a P or T that most
-leads show is as a rule there in the others, if faint. A lead keeps its own boundaries; only a wave
-that it is given lies where the others have it.
+leads show is as a rule there in the others, if faint. A lead keeps its own boundaries as far as
+leads can differ; a wave that it is given lies where the others have it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fascicle.decode.consensus import group_quantile, grouped
 from fascicle.decode.rules import P, Rules, T
-from fascicle.decode.runs import Found, Runs, pick
+from fascicle.decode.runs import Found, Runs, pick, within_neighbours
 
 LEAST_LEADS = 4
 """Fewer leads have no majority worth the name."""
@@ -24,7 +24,10 @@ HINT = 0.2
 
 
 def agreed(
-    found: Sequence[Found], probabilities: Sequence[NDArray[np.float32]], rules: Rules
+    found: Sequence[Found],
+    probabilities: Sequence[NDArray[np.float32]],
+    rate_hz: float,
+    rules: Rules,
 ) -> list[Found]:
     """Return the leads' waves after they have agreed; `probabilities` are (class, sample) each."""
     leads = list(found)
@@ -36,6 +39,8 @@ def agreed(
         need = math.ceil(rules.most_leads * len(leads) - 1e-9)
         for kind in (P, T):
             leads = _completed(leads, probabilities, kind, need)
+    if rules.far_t_s > 0:
+        leads = _drawn_in(leads, T, rules.far_t_s * rate_hz)
     return leads
 
 
@@ -93,6 +98,25 @@ def _with(
     runs = Runs(*(np.insert(a, place, b) for a, b in zip(lead.runs, parts, strict=True)))
     ends = ((lead.onset, onset), (lead.offset, offset), (lead.probability, mean))
     return Found(runs, *(np.insert(a, place, b[new]) for a, b in ends))
+
+
+def _drawn_in(leads: Sequence[Found], kind: int, far: float) -> list[Found]:
+    """Return the waves, boundaries of a kind at most `far` samples from the leads' median."""
+    own, row, onset, offset = _of_kind(leads, kind)
+    group, _ = grouped(onset, offset, max(LEAST_LEADS, math.ceil(len(leads) / 2)))
+    member = group >= 0
+    own, row, group = own[member], row[member], group[member]
+    moved = np.stack([onset[member], offset[member]])
+    for side in moved:
+        middle = group_quantile(side, group, 0.5)[group]
+        np.clip(side, middle - far, middle + far, out=side)
+    drawn = []
+    for number, lead in enumerate(leads):
+        ends = np.stack([lead.onset, lead.offset])
+        ends[:, own[row == number]] = moved[:, row == number]
+        first, last = within_neighbours(ends, lead.onset, lead.offset)
+        drawn.append(lead._replace(onset=first, offset=last))
+    return drawn
 
 
 def _of_kind(

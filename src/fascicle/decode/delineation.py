@@ -2,8 +2,9 @@
 
 The most probable class per sample gives the runs of a lead; rules from physiology repair them
 (`rules.py`); boundaries lie between samples, where the class and its competitor are equally
-probable, those of P, which rises slowly, where they are to be expected; P and T keep near to those
-of the beats around (`steady.py`). Then the leads agree on which waves there are (`agreement.py`).
+probable, those of P, which rises slowly, where they are to be expected, those of T where they are
+likeliest to be near; P and T keep near to those of the beats around (`steady.py`). Then the leads
+agree on which waves there are, and where (`agreement.py`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fascicle.decode.agreement import agreed
-from fascicle.decode.rules import NO_RULES, P, Rules, apply_rules, without
+from fascicle.decode.rules import NO_RULES, P, Rules, T, apply_rules, without
 from fascicle.decode.runs import Found, Runs, class_runs
 from fascicle.decode.steady import steadied
 from fascicle.record import WAVE_KINDS, Wave
@@ -23,8 +24,10 @@ from fascicle.record import WAVE_KINDS, Wave
 __all__ = ["NO_RULES", "WAVE_CLASSES", "Rules", "delineate", "delineate_leads", "without"]
 
 Lead = TypeVar("Lead", str, str | None)
-P_REACH = 1.5
-"""Of a P's length, from its middle: where its boundaries can lie."""
+REACH = 1.5
+"""Of a wave's length, from its middle: where its boundaries can lie."""
+NEARLY = 0.985
+"""Of the highest: what is as high as makes no difference."""
 
 WAVE_CLASSES = ("none", "P", "QRS", "T")
 
@@ -73,7 +76,7 @@ def delineate_leads(
     if len({columns.shape for columns in probabilities.values()}) > 1:
         raise ValueError("the leads of a record must have equally many samples")
     every = [_found(columns, rate_hz, rules) for columns in probabilities.values()]
-    together = agreed(every, list(probabilities.values()), rules)
+    together = agreed(every, list(probabilities.values()), rate_hz, rules)
     return {
         lead: _waves(found, rate_hz, lead, signals.get(lead))
         for lead, found in zip(probabilities, together, strict=True)
@@ -84,9 +87,12 @@ def _found(probabilities: NDArray[np.float32], rate_hz: float, rules: Rules) -> 
     """Return what one lead shows by itself."""
     label = probabilities.argmax(axis=0).astype(np.int8)
     runs, means = apply_rules(class_runs(label), probabilities, rate_hz, rules)
-    onset, offset = _boundaries(probabilities, label, runs, rules.refine)
+    onset, offset = _boundaries(probabilities, runs, rules.refine)
     if rules.expected_p:
         onset, offset = _expected_p(probabilities[P], runs, onset, offset)
+    within = round(rules.likely_t_s * rate_hz)
+    if within > 0:
+        onset, offset = _likely_t(probabilities[T], runs, onset, offset, within)
     ends = np.stack(steadied(runs, onset, offset, rate_hz, rules))
     onset, offset = np.clip(ends, 0, label.size - 1)  # a wave that the record's end cuts may move
     return Found(runs, onset, offset, means[runs.kind, np.arange(runs.kind.size)])
@@ -124,16 +130,16 @@ def _check(
 
 
 def _boundaries(
-    probabilities: NDArray[np.float32], label: NDArray[np.int8], runs: Runs, refine: bool
+    probabilities: NDArray[np.float32], runs: Runs, refine: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return onsets and offsets in samples, between samples if `refine`."""
     first, last = runs.start, runs.stop - 1
     if not refine:
         return first.astype(np.float64), last.astype(np.float64)
     outside = np.clip(first - 1, 0, None)
-    onset = first - _crossing(probabilities, label, first, outside)
-    outside = np.clip(last + 1, None, label.size - 1)
-    return onset, last + _crossing(probabilities, label, last, outside)
+    onset = first - _crossing(probabilities, runs.kind, first, outside)
+    outside = np.clip(last + 1, None, probabilities.shape[1] - 1)
+    return onset, last + _crossing(probabilities, runs.kind, last, outside)
 
 
 def _expected_p(
@@ -145,10 +151,10 @@ def _expected_p(
     """Return boundaries, those of P where they are to be expected, by the net's own doubt.
 
     Each sample beside the middle of a P moves its boundary out by the probability that it belongs
-    to the P. Samples beyond `P_REACH` of its length, and beyond the middle of a neighbour, do not.
+    to the P. Samples beyond `REACH` of its length, and beyond the middle of a neighbour, do not.
     """
     middle = np.rint((onset + offset) / 2).astype(np.intp)
-    reach = np.ceil(P_REACH * (offset - onset)).astype(np.intp)
+    reach = np.ceil(REACH * (offset - onset)).astype(np.intp)
     first = np.maximum(middle - reach, np.concatenate([[0], middle])[:-1])
     last = np.minimum(middle + reach, np.concatenate([middle, [probability.size]])[1:])
     total = np.concatenate([[0.0], np.cumsum(probability, dtype=np.float64)])
@@ -158,18 +164,65 @@ def _expected_p(
     return np.where(own, begins, onset), np.where(own, ends, offset)
 
 
+def _likely_t(
+    probability: NDArray[np.float32],
+    runs: Runs,
+    onset: NDArray[np.float64],
+    offset: NDArray[np.float64],
+    within: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return boundaries, those of T where the net holds it likeliest that they are near.
+
+    Near is `within` samples to each side: by so much as T's probability rises from the one side to
+    the other, the onset lies between. Looked for up to `REACH` of the length of the T from its
+    middle, and not in its neighbours.
+    """
+    own = np.flatnonzero(runs.kind == T)
+    if not own.size:
+        return onset, offset
+    middle = np.rint((onset[own] + offset[own]) / 2).astype(np.intp)
+    reach = np.ceil(REACH * (offset[own] - onset[own])).astype(np.intp)
+    before, after = np.append(0, runs.stop)[own], np.append(runs.start, probability.size)[own + 1]
+    first, last = np.maximum(middle - reach, before), np.minimum(middle + reach, after - 1)
+    padded = np.pad(probability, within, mode="edge")
+    rise = padded[2 * within :] - padded[: -2 * within]
+    begins, ends = onset.copy(), offset.copy()
+    begins[own] = np.minimum(_nearly_highest(rise, first, last, onset[own]), middle - 0.5)
+    ends[own] = np.maximum(_nearly_highest(-rise, first, last, offset[own]), middle + 0.5)
+    return begins, ends
+
+
+def _nearly_highest(
+    values: NDArray[np.float32],
+    first: NDArray[np.intp],
+    last: NDArray[np.intp],
+    place: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the places, moved no farther than to where first..last are nearly the highest."""
+    length = np.maximum(last - first + 1, 1)
+    begin = np.cumsum(length) - length
+    stretch = np.repeat(np.arange(length.size), length)
+    every = np.arange(length.sum()) + (first - begin)[stretch]
+    here = values[every]
+    near = here >= NEARLY * np.maximum.reduceat(here, begin)[stretch]
+    far = np.where(near, np.abs(every - place[stretch]), np.inf)
+    nearest = np.flatnonzero(far == np.minimum.reduceat(far, begin)[stretch])
+    _, one = np.unique(stretch[nearest], return_index=True)
+    chosen = every[nearest[one]]
+    return np.asarray(chosen + np.clip(place - chosen, -0.5, 0.5))
+
+
 def _crossing(
     probabilities: NDArray[np.float32],
-    label: NDArray[np.int8],
+    kind: NDArray[np.intp],
     inside: NDArray[np.intp],
     outside: NDArray[np.intp],
 ) -> NDArray[np.float64]:
-    """Return how far towards `outside` (0..1 sample) the class of `inside` loses its lead.
+    """Return how far from `inside` towards `outside` (0..1 sample) a class loses its lead.
 
     The lead is the class's probability less that of its strongest competitor, taken as linear
     between the two samples. At the edge of the record there is no outside: 0.
     """
-    kind = label[inside]
     here = _lead(probabilities[:, inside], kind)
     there = _lead(probabilities[:, outside], kind)
     fall = here - there
@@ -177,7 +230,7 @@ def _crossing(
     return np.where(inside == outside, 0.0, np.clip(step, 0.0, 1.0))
 
 
-def _lead(columns: NDArray[np.float32], kind: NDArray[np.int8]) -> NDArray[np.float64]:
+def _lead(columns: NDArray[np.float32], kind: NDArray[np.intp]) -> NDArray[np.float64]:
     index = np.arange(kind.size)
     rivals: NDArray[np.float64] = columns.astype(np.float64)
     own = rivals[kind, index].copy()

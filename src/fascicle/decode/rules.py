@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fascicle.decode.runs import Runs, class_means, pick, spaced, swallowed
+from fascicle.decode.runs import Runs, class_means, joined_runs, pick, spaced, swallowed
 
 P, QRS, T = 1, 2, 3
+T_REACH_S = 0.6
+"""After the end of a QRS, how far its T is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +38,25 @@ class Rules:
         shows no QRS in this lead.
     p_distance_s
         Of two P that begin closer than this the lighter is dropped.
+    faint_t
+        What was activated repolarises: a QRS that no T follows gets one where the net holds it
+        likeliest, if T's mean probability there is at least this.
     refine
         Boundaries lie between samples; without, on the first and last sample of the class.
     expected_p
         Boundaries of P lie where they are to be expected: at the mean, not at the median, of where
         the net holds them possible.
+    likely_t_s
+        Boundaries of T lie where the net holds it likeliest that they are within this.
     stray_p_s, stray_t_s
         How far boundaries of P and T stray from beat to beat although nothing changes; they move
         towards where the beats around have them (`steady.py`).
     lone_p_leads, most_leads
         Of four leads or more (`agreement.py`): a P that at most the first share shows is dropped; a
         P or T that at least the second share shows is set in the others too, where they hint at it.
+    far_t_s
+        Of four leads or more: a boundary of T that lies farther than this from the median over the
+        leads is brought as near as this.
     """
 
     merge_p_s: float = 0.03
@@ -59,12 +69,15 @@ class Rules:
     qrs_distance_s: float = 0.24
     t_distance_s: float = 0.6
     p_distance_s: float = 0.25
+    faint_t: float = 0.1
     refine: bool = True
     expected_p: bool = True
+    likely_t_s: float = 0.04
     stray_p_s: float = 0.015
     stray_t_s: float = 0.025
     lone_p_leads: float = 0.25
     most_leads: float = 0.5
+    far_t_s: float = 0.07
 
 
 NO_RULES = Rules(
@@ -78,12 +91,15 @@ NO_RULES = Rules(
     qrs_distance_s=0,
     t_distance_s=0,
     p_distance_s=0,
+    faint_t=0,
     refine=False,
     expected_p=False,
+    likely_t_s=0,
     stray_p_s=0,
     stray_t_s=0,
     lone_p_leads=0,
     most_leads=0,
+    far_t_s=0,
 )
 """Every rule off: the runs of the most probable class as they are."""
 
@@ -103,7 +119,11 @@ def apply_rules(
     runs, means = _drop_doubtful(runs, means, rules)
     runs, means = _space(runs, means, QRS, rules.qrs_distance_s * rate_hz)
     runs, means = _space(runs, means, T, rules.t_distance_s * rate_hz, within_beats=True)
-    return _space(runs, means, P, rules.p_distance_s * rate_hz)
+    runs, means = _space(runs, means, P, rules.p_distance_s * rate_hz)
+    if rules.faint_t <= 0:
+        return runs, means
+    runs = joined_runs(runs, _faint_t(runs, probabilities[T], rate_hz, rules))
+    return runs, class_means(probabilities, runs)
 
 
 def _merge(runs: Runs, rules: Rules, rate_hz: float) -> Runs:
@@ -151,3 +171,33 @@ def _space(
     keep = np.ones(runs.kind.size, dtype=bool)
     keep[own] = spaced(start, weight, distance)
     return pick(runs, keep), means[:, keep]
+
+
+def _faint_t(runs: Runs, probability: NDArray[np.float32], rate_hz: float, rules: Rules) -> Runs:
+    """Return a T for each QRS that none follows, where the net hints at one."""
+    qrs = np.flatnonzero(runs.kind == QRS)
+    ends = np.append(qrs, runs.kind.size)
+    shown = np.concatenate([[0], np.cumsum(runs.kind == T)])
+    after = np.append(runs.start[qrs[1:]], probability.size)
+    reach = round(T_REACH_S * rate_hz)
+    found: list[tuple[int, int, int]] = []
+    for beat in np.flatnonzero(shown[ends[1:]] == shown[qrs]).tolist():
+        first = int(runs.stop[qrs[beat]])
+        course = probability[first : min(first + reach, after[beat])].copy()
+        for other in range(ends[beat] + 1, ends[beat + 1]):  # P waves
+            course[runs.start[other] - first : runs.stop[other] - first] = 0
+        begin, end = _about_highest(course)
+        if end - begin >= rules.min_t_s * rate_hz and course[begin:end].mean() >= rules.faint_t:
+            found.append((first + begin, first + end, T))
+    return Runs(*np.array(found, dtype=np.intp).reshape(-1, 3).T)
+
+
+def _about_highest(course: NDArray[np.float32]) -> tuple[int, int]:
+    """Return the stretch [begin, end) about the highest value in which none is under half of it."""
+    if not course.size:
+        return 0, 0
+    top = int(course.argmax())
+    low = np.flatnonzero(course < course[top] / 2)
+    place = int(np.searchsorted(low, top))
+    begin = int(low[place - 1]) + 1 if place else 0
+    return begin, int(low[place]) if place < low.size else course.size

@@ -53,9 +53,14 @@ def swallowed(runs: Runs, own: Runs, joined: NDArray[np.bool_]) -> Runs:
     cover = np.searchsorted(start, runs.start, side="right") - 1
     inside = (cover >= 0) & (runs.start < stop[np.maximum(cover, 0)])
     rest = pick(runs, ~inside)
-    merged = [np.concatenate(pair) for pair in zip(rest, (start, stop, kind), strict=True)]
-    order = np.argsort(merged[0], kind="stable")
-    return Runs(*(column[order] for column in merged))
+    return joined_runs(rest, Runs(start, stop, kind))
+
+
+def joined_runs(some: Runs, others: Runs) -> Runs:
+    """Return both in order of time."""
+    both = [np.concatenate(pair) for pair in zip(some, others, strict=True)]
+    order = np.argsort(both[0], kind="stable")
+    return Runs(*(column[order] for column in both))
 
 
 def class_means(probabilities: NDArray[np.float32], runs: Runs) -> NDArray[np.float64]:
@@ -67,6 +72,20 @@ def class_means(probabilities: NDArray[np.float32], runs: Runs) -> NDArray[np.fl
         edges = edges[:-1]  # the last stretch then ends with the array
     sums = np.add.reduceat(probabilities, edges, axis=1)[:, ::2]
     return np.asarray(sums / (runs.stop - runs.start), dtype=np.float64)
+
+
+def within_neighbours(
+    moved: NDArray[np.float64], onset: NDArray[np.float64], offset: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return moved boundaries (side, run), none beyond the middle of the gap beside it.
+
+    A run of which nothing would be left stays where it was.
+    """
+    between = (offset[:-1] + onset[1:]) / 2
+    first = np.concatenate([moved[0, :1], np.maximum(moved[0, 1:], between)])
+    last = np.concatenate([np.minimum(moved[1, :-1], between), moved[1, -1:]])
+    there = first < last
+    return np.where(there, first, onset), np.where(there, last, offset)
 
 
 def spaced(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fascicle.decode.rules import QRS, P, Rules, T
-from fascicle.decode.runs import Runs
+from fascicle.decode.runs import Runs, within_neighbours
 
 Floats = NDArray[np.float64]
 
@@ -46,10 +46,7 @@ def steadied(
             distance = ends[:, own] - beats[beat]
             limit = LIMIT * (offset[own] - onset[own])
             moved[:, own] -= np.clip(_strays(distance, stray_s * rate_hz), -limit, limit)
-    between = (offset[:-1] + onset[1:]) / 2
-    moved[0, 1:] = np.maximum(moved[0, 1:], between)
-    moved[1, :-1] = np.minimum(moved[1, :-1], between)
-    return moved[0], moved[1]
+    return within_neighbours(moved, onset, offset)
 
 
 def _strays(distance: Floats, usual: float) -> Floats:

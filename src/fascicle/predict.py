@@ -17,6 +17,7 @@ from fascicle.data.batch import encode_covariates
 from fascicle.decode.consensus import consensus
 from fascicle.decode.ensembles import combine
 from fascicle.decode.intervals import intervals
+from fascicle.decode.rhythm import rhythm_doubts
 from fascicle.errors import BadRequest
 from fascicle.io.leads import derive
 from fascicle.models.network import Network
@@ -309,6 +310,9 @@ def _findings(
     windows = len(window_spans(prepared.signal.shape[1], rate_hz))
     if windows > 1 and any(not tasks[name].whole for name in found.answers):
         warnings.append(f"diagnoses are the mean over {windows} windows of about ten seconds")
+    diagnoses = _diagnoses(found, bundle, tasks)
+    rhythms = found.rhythms if good else ()
+    warnings += rhythm_doubts(rhythms, diagnoses)
     return Findings(
         name=record.name,
         leads=record.leads,
@@ -320,9 +324,9 @@ def _findings(
         quality=dict(quality),
         waves=(*agreed, *found.waves),
         beats=found.beats,
-        rhythm=found.rhythms if good else (),
+        rhythm=rhythms,
         intervals=measures,
-        diagnoses=_diagnoses(found, bundle, tasks),
+        diagnoses=diagnoses,
         warnings=tuple(warnings),
     )
 

@@ -8,8 +8,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fascicle.decode.rhythm import find_rhythms, leave_out_p, likeliest_course, name_paced
-from fascicle.record import Beat, BeatKind, Rhythm, Wave
+from fascicle.decode.rhythm import (
+    find_rhythms,
+    leave_out_p,
+    likeliest_course,
+    name_paced,
+    rhythm_doubts,
+)
+from fascicle.labels import SCP, SNOMED
+from fascicle.record import Beat, BeatKind, Diagnosis, Rhythm, Wave
 
 KINDS = ("sinus", "AF", "VT")
 FRAME_S = 0.256
@@ -116,3 +123,37 @@ def test_a_pacemakers_beats_are_q() -> None:
     assert "".join(beat.kind for beat in named) == "NSQQVFQ"
     assert [beat.time_s for beat in named] == [beat.time_s for beat in beats]
     assert name_paced(beats, rhythms[:1]) == tuple(beats)
+
+
+AF = Diagnosis("164889003", SNOMED, "atrial fibrillation", 0.81, 0.5)
+SINUS = Diagnosis("426177001", SNOMED, "sinus bradycardia", 0.62, 0.5)
+LVH = Diagnosis("164873001", SNOMED, "left ventricular hypertrophy", 0.9, 0.5)
+OTHER_SYSTEM = Diagnosis("AFIB", SCP, "atrial fibrillation", 0.81, 0.5)
+ABSENT = Diagnosis("164889003", SNOMED, "atrial fibrillation", 0.4, 0.5)
+
+
+def test_rhythm_and_diagnoses_that_say_otherwise_are_doubtful() -> None:
+    (doubt,) = rhythm_doubts([Rhythm(0, 10, "sinus")], [LVH, AF])
+    assert "rhythm is sinus" in doubt
+    assert "atrial fibrillation (81%)" in doubt
+    assert "hypertrophy" not in doubt
+
+
+@pytest.mark.parametrize(
+    ("kinds", "diagnoses"),
+    [
+        (["AF"], [AF, LVH]),
+        (["sinus", "AF"], [AF]),  # paroxysmal
+        (["sinus"], [AF, SINUS]),  # diagnoses that disagree among themselves say nothing
+        (["sinus"], [LVH]),
+        (["sinus"], [ABSENT]),
+        (["sinus"], [OTHER_SYSTEM]),
+        (["other"], [SINUS]),  # such as AV block
+        ([], [AF]),
+    ],
+)
+def test_nothing_is_doubtful_where_both_agree_or_one_is_silent(
+    kinds: list[str], diagnoses: list[Diagnosis]
+) -> None:
+    spans = [Rhythm(10.0 * place, 10.0 * place + 10, kind) for place, kind in enumerate(kinds)]
+    assert rhythm_doubts(spans, diagnoses) == []

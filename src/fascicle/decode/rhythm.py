@@ -14,7 +14,8 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from fascicle.record import Beat, Rhythm, Wave
+from fascicle.labels import SNOMED, said_rhythm
+from fascicle.record import Beat, Diagnosis, Rhythm, Wave
 
 Floats = NDArray[np.float64]
 
@@ -105,6 +106,26 @@ def name_paced(beats: Iterable[Beat], rhythms: Iterable[Rhythm]) -> tuple[Beat, 
         replace(beat, kind="Q") if paced and beat.kind in "NS" else beat
         for beat, paced in zip(every, there, strict=True)
     )
+
+
+def rhythm_doubts(rhythms: Sequence[Rhythm], diagnoses: Iterable[Diagnosis]) -> list[str]:
+    """Return a warning if the diagnoses present name one kind of rhythm, and no span has it.
+
+    The two come of different heads: the one sees each time, the other the record as a whole.
+    """
+    present = {one.code: one for one in diagnoses if one.present and one.system == SNOMED}
+    said = said_rhythm({SNOMED: frozenset(present)})
+    kinds = sorted({span.kind for span in rhythms})
+    if "other" in kinds:  # it may be one that a diagnosis calls by the atria alone
+        return []
+    if said is None or not kinds or said in kinds:
+        return []
+    names = [
+        f"{one.name} ({one.probability:.0%})"
+        for code, one in present.items()
+        if said_rhythm({SNOMED: frozenset({code})})
+    ]
+    return [f"rhythm is {', '.join(kinds)}, but diagnoses say {', '.join(names)}"]
 
 
 def _during(

@@ -10,7 +10,7 @@ import sys
 
 from parts import HERE
 
-PARTS = ("peers", "global_intervals", "ablation", "r_peaks", "rhythms", "invented_p")
+PARTS = ("peers", "global_intervals", "scatter", "ablation", "r_peaks", "rhythms", "invented_p")
 
 
 def main() -> None:

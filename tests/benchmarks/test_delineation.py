@@ -27,7 +27,7 @@ from fascicle.tasks import Outcome
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "benchmarks" / "delineation"
 NAMES = (
-    *("parts", "folds", "peers", "global_intervals", "ablation"),
+    *("parts", "folds", "peers", "global_intervals", "scatter", "ablation"),
     *("r_peaks", "invented_p", "rhythms", "neurokit_worker"),
 )
 RATE_HZ = 250.0
@@ -159,6 +159,38 @@ def test_intervals_of_the_marks_are_those_of_a_perfect_net(made: dict[str, Modul
     assert "| PQ | 4 |" in made["global_intervals"].table(result)
 
 
+def test_errors_are_parted_by_record_lead_and_beat(made: dict[str, ModuleType]) -> None:
+    beat = np.tile([-1.0, 1.0], 50)
+    lead = np.array([-2.0, 2.0])
+    errors = [[record + own + beat for own in lead] for record in (-3.0, 3.0)]
+    found = made["scatter"].parted(errors)
+    assert found == pytest.approx({"records": 3, "leads": 2, "beats": 1, "all": 14**0.5})
+
+
+def test_how_evenly_marks_are_set_leaves_out_what_a_lead_always_does(
+    made: dict[str, ModuleType],
+) -> None:
+    waves = [
+        Wave(lead, "T", beat + 0.3 + 0.01 * row, None, beat + 0.5 + (0.02 if beat % 2 else 0))
+        for row, lead in enumerate(LEADS)
+        for beat in range(8)
+    ]
+    uneven = [
+        replace(wave, offset_s=(wave.offset_s or 0) + (0.03 if (wave.onset_s or 0) < 4 else 0))
+        if wave.lead == "V3"
+        else wave
+        for wave in waves
+    ]
+    marks = made["scatter"].lead_marks
+    assert made["scatter"].spread(list(marks(waves, "T", "onset"))) == pytest.approx(0, abs=1e-6)
+    assert made["scatter"].spread(list(marks(waves, "T", "offset"))) == pytest.approx(0, abs=1e-6)
+    only_v3 = 15 / 12**0.5
+    assert made["scatter"].spread(list(marks(uneven, "T", "offset"))) == pytest.approx(only_v3)
+    result = made["scatter"].measure([held(made, seed=seed) for seed in range(2)])
+    assert result["boundaries"]["QRS onset"]["all"] < 2
+    assert "| P offset |" in made["scatter"].table(result)
+
+
 def test_a_rule_that_mends_something_gains(made: dict[str, ModuleType]) -> None:
     one = held(made)
     waves = one.waves.copy()
@@ -269,7 +301,7 @@ def test_the_recipe_asks_for_beats_of_mit_bih_first() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "part",
-    ["peers", "global_intervals", "ablation", "r_peaks", "rhythms", "invented_p"],
+    ["peers", "global_intervals", "scatter", "ablation", "r_peaks", "rhythms", "invented_p"],
 )
 def test_quick(part: str, tmp_path: Path) -> None:
     run = subprocess.run(

@@ -26,7 +26,7 @@ from fascicle.decode.beats import (
 from fascicle.decode.calibration import apply_temperature
 from fascicle.decode.context import beat_features, join_kinds, write_kinds
 from fascicle.decode.delineation import delineate_leads
-from fascicle.decode.rhythm import find_rhythms, leave_out_p, name_paced
+from fascicle.decode.rhythm import find_rhythms, leave_out_p, name_paced, with_runs
 from fascicle.decode.stitch import Window, cut, recut
 from fascicle.memory import give_back
 from fascicle.models.context import ContextHead
@@ -126,24 +126,27 @@ def outcome(
 def _agreed(
     waves: Iterable[Wave],
     beats: Sequence[Beat] | None,
-    rhythms: tuple[Rhythm, ...],
+    rhythms: tuple[Rhythm, ...] | None,
     answers: dict[str, Answer],
 ) -> Outcome:
-    """Return all that was found: waves as beats and rhythms have them, beats as rhythms do.
+    """Return all that was found: waves as beats and rhythms have them, each of these as the other.
 
-    `beats` is None where nobody asked for them.
+    `beats` and `rhythms` are None where nobody asked for them.
     """
-    waves = leave_out_p(waves, rhythms)
+    lasting = rhythms or ()
+    waves = leave_out_p(waves, lasting)
     if beats is not None:
         waves = leave_out_qrs(waves, beats)
-    return Outcome(waves, name_paced(beats or (), rhythms), rhythms, answers)
+    named = name_paced(beats or (), lasting)
+    told = () if rhythms is None else with_runs(rhythms, named)
+    return Outcome(waves, named, told, answers)
 
 
 def _said(
     arrays: Mapping[str, Array], bundle: Bundle, tasks: Mapping[str, Task], duration_s: float
-) -> tuple[tuple[Rhythm, ...], dict[str, Answer]]:
-    """Return the rhythms, and the answer of each task of whole records."""
-    rhythms: tuple[Rhythm, ...] = ()
+) -> tuple[tuple[Rhythm, ...] | None, dict[str, Answer]]:
+    """Return the rhythms, if asked for, and the answer of each task of whole records."""
+    rhythms = None
     answers = {}
     for name, task in tasks.items():
         if task.kind == "rhythm":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from fascicle.decode.rhythm import (
     likeliest_course,
     name_paced,
     rhythm_doubts,
+    with_runs,
 )
 from fascicle.labels import SCP, SNOMED
 from fascicle.record import Beat, BeatKind, Diagnosis, Rhythm, Wave
@@ -157,3 +159,58 @@ def test_nothing_is_doubtful_where_both_agree_or_one_is_silent(
 ) -> None:
     spans = [Rhythm(10.0 * place, 10.0 * place + 10, kind) for place, kind in enumerate(kinds)]
     assert rhythm_doubts(spans, diagnoses) == []
+
+
+def beats_of(kinds: str, step_s: float = 0.5) -> list[Beat]:
+    """Return a beat of each letter; "." is a beat that lacks."""
+    return [
+        Beat(step_s * place, cast(BeatKind, kind))
+        for place, kind in enumerate(kinds)
+        if kind != "."
+    ]
+
+
+SINUS_TO_10 = (Rhythm(0, 10, "sinus"),)
+
+
+def test_three_fast_beats_of_the_ventricles_are_a_tachycardia_until_the_next_beat() -> None:
+    found = with_runs(SINUS_TO_10, beats_of("NNVVVVNNVVN"))
+    assert found == (Rhythm(0, 1, "sinus"), Rhythm(1, 3, "VT"), Rhythm(3, 10, "sinus"))
+
+
+def test_runs_of_the_atria_are_one_too() -> None:
+    found = with_runs(SINUS_TO_10, beats_of("NSSSNVVVN"))
+    assert [(span.kind, span.start_s, span.end_s) for span in found[1:4]] == [
+        ("SVT", 0.5, 2.0), ("sinus", 2.0, 2.5), ("VT", 2.5, 4.0),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kinds", "step_s", "rhythm"),
+    [
+        ("NVVN", 0.5, "sinus"),  # a couplet
+        ("NVVVN", 0.62, "sinus"),  # idioventricular
+        ("NVSVN", 0.5, "sinus"),
+        ("NVVVN", 0.5, "paced"),
+        ("NSSSN", 0.5, "AF"),
+        ("NSSSN", 0.5, "flutter"),
+        ("", 0.5, "sinus"),
+    ],
+)
+def test_what_is_no_run(kinds: str, step_s: float, rhythm: str) -> None:
+    spans = (Rhythm(0, 10, rhythm),)
+    assert with_runs(spans, beats_of(kinds, step_s)) == spans
+
+
+def test_a_run_ends_with_its_last_beat_where_no_beat_follows_soon() -> None:
+    assert with_runs(SINUS_TO_10, beats_of("NVVV...N"))[1] == Rhythm(0.5, 2.0, "VT")
+    assert with_runs(SINUS_TO_10, beats_of("NVVV"))[1:] == (
+        Rhythm(0.5, 2.0, "VT"), Rhythm(2.0, 10, "sinus"),
+    )  # fmt: skip
+
+
+def test_a_run_stands_in_time_of_no_known_rhythm_and_takes_the_place_of_many() -> None:
+    spans = (Rhythm(0, 0.7, "sinus"), Rhythm(1, 1.5, "other"), Rhythm(2.2, 9, "AF"))
+    assert with_runs(spans, beats_of("NVVVVVN")) == (
+        Rhythm(0, 0.5, "sinus"), Rhythm(0.5, 3.0, "VT"), Rhythm(3.0, 9, "AF"),
+    )  # fmt: skip

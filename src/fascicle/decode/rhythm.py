@@ -7,7 +7,7 @@ seconds. What is said with too little certainty, or lasts too short a time, is n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -32,6 +32,15 @@ LEAST_S: Mapping[str, float] = MappingProxyType({"VT": 1.0, "SVT": 2.0})
 """Shortest span of a kind; `LEAST_OTHERS_S` of all others."""
 LEAST_OTHERS_S = 4.0
 
+RUN = 3
+"""So many beats of a kind in a row are a tachycardia, at 100 bpm or more."""
+SLOWEST_S = 0.6
+RUNS: Mapping[str, str] = MappingProxyType({"V": "VT", "S": "SVT"})
+"""Kind of the beats -> that of their run."""
+NO_RUN: Mapping[str, Sequence[str]] = MappingProxyType(
+    {"V": ("paced",), "S": ("AF", "flutter", "paced")}
+)
+"""Rhythms in which such beats in a row are no tachycardia of their own."""
 WITHOUT_P = ("AF", "flutter")
 """Rhythms in which the atria make no P waves."""
 PACED = ("paced",)
@@ -86,6 +95,43 @@ def find_rhythms(
         if lasts and means[kind, first:last].mean() >= sure:
             found.append(span)
     return tuple(found)
+
+
+def with_runs(rhythms: Sequence[Rhythm], beats: Sequence[Beat]) -> tuple[Rhythm, ...]:
+    """Return the rhythms with each run of ventricular or supraventricular beats in its place.
+
+    By definition three beats or more in a row, at a mean rate of 100 bpm or more, are a
+    tachycardia; it lasts from its first beat to the next other one. Runs of supraventricular beats
+    count outside fibrillation, flutter and paced rhythm, those of ventricular ones outside paced
+    rhythm.
+    """
+    times = [beat.time_s for beat in beats]
+    runs: list[Rhythm] = []
+    for letter, name in RUNS.items():
+        without = np.array(_during(times, rhythms, NO_RUN[letter]), dtype=bool)
+        own = np.array([beat.kind == letter for beat in beats], dtype=bool) & ~without
+        edges = np.flatnonzero(np.diff(own, prepend=False, append=False)).reshape(-1, 2)
+        for first, after in edges.tolist():
+            step_s = (times[after - 1] - times[first]) / max(after - first - 1, 1)
+            if after - first >= RUN and step_s <= SLOWEST_S:
+                next_s = times[after] if after < len(times) else np.inf
+                end_s = min(times[after - 1] + step_s, next_s)
+                runs.append(Rhythm(times[first], end_s, name))
+    runs.sort(key=lambda run: run.start_s)
+    rest = [part for span in rhythms for part in _outside(span, runs)]
+    return tuple(sorted([*rest, *runs], key=lambda span: span.start_s))
+
+
+def _outside(span: Rhythm, runs: Sequence[Rhythm]) -> Iterator[Rhythm]:
+    """Yield what is left of a span without the runs, which are in order of time."""
+    start_s = span.start_s
+    for run in runs:
+        if start_s < run.end_s and run.start_s < span.end_s:
+            if start_s < run.start_s:
+                yield replace(span, start_s=start_s, end_s=run.start_s)
+            start_s = run.end_s
+    if start_s < span.end_s:
+        yield replace(span, start_s=start_s)
 
 
 def leave_out_p(waves: Iterable[Wave], rhythms: Iterable[Rhythm]) -> tuple[Wave, ...]:

@@ -79,6 +79,26 @@ def test_a_t_begins_where_the_net_holds_it_likeliest_to_begin() -> None:
     assert wave.offset_s == evenly.offset_s == pytest.approx(249.5 / RATE_HZ, abs=1e-6)
 
 
+def test_a_t_that_the_record_cuts_begins_with_it_and_ends_where_it_ended() -> None:
+    p = np.concatenate([np.linspace(0.9, 0.89, 50), np.zeros(20)])  # it does not rise anywhere
+    probabilities = np.stack([1 - p, 0 * p, 0 * p, p]).astype(np.float32)
+    for turned in (probabilities, probabilities[:, ::-1]):
+        (wave,) = delineate(turned, RATE_HZ, "I")
+        (evenly,) = delineate(turned, RATE_HZ, "I", without("likely_t_s"))
+        assert bounds([wave]) == pytest.approx(bounds([evenly]), abs=1e-6)
+
+
+def test_a_t_does_not_reach_into_a_likelier_p() -> None:
+    # two T and two P in one stretch, as at 200 bpm; the T falls slowly while the P rises
+    p_wave, t_wave = np.zeros(60), np.zeros(60)
+    t_wave[10:45] = np.r_[np.full(15, 0.9), np.linspace(0.52, 0.3, 20)]
+    p_wave[30:45] = 0.45
+    probabilities = np.stack([1 - p_wave - t_wave, p_wave, 0 * p_wave, t_wave])
+    (wave,) = delineate(probabilities.astype(np.float32).clip(0), RATE_HZ, "I")
+    assert wave.offset_s is not None
+    assert wave.offset_s < 32 / RATE_HZ
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

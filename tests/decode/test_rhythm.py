@@ -209,6 +209,11 @@ def test_a_run_ends_with_its_last_beat_where_no_beat_follows_soon() -> None:
     )  # fmt: skip
 
 
+def test_a_run_in_what_is_told_as_one_changes_nothing() -> None:
+    spans = (Rhythm(0, 1, "sinus"), Rhythm(1, 4, "VT"), Rhythm(4, 10, "sinus"))
+    assert with_runs(spans, beats_of("NN.VVVFNN")) == spans
+
+
 def test_a_run_stands_in_time_of_no_known_rhythm_and_takes_the_place_of_many() -> None:
     spans = (Rhythm(0, 0.7, "sinus"), Rhythm(1, 1.5, "other"), Rhythm(2.2, 9, "AF"))
     assert with_runs(spans, beats_of("NVVVVVN")) == (

@@ -92,7 +92,7 @@ def _found(probabilities: NDArray[np.float32], rate_hz: float, rules: Rules) -> 
         onset, offset = _expected_p(probabilities[P], runs, onset, offset)
     within = round(rules.likely_t_s * rate_hz)
     if within > 0:
-        onset, offset = _likely_t(probabilities[T], runs, onset, offset, within)
+        onset, offset = _likely_t(probabilities, runs, onset, offset, within)
     ends = np.stack(steadied(runs, onset, offset, rate_hz, rules))
     onset, offset = np.clip(ends, 0, label.size - 1)  # a wave that the record's end cuts may move
     return Found(runs, onset, offset, means[runs.kind, np.arange(runs.kind.size)])
@@ -165,7 +165,7 @@ def _expected_p(
 
 
 def _likely_t(
-    probability: NDArray[np.float32],
+    probabilities: NDArray[np.float32],
     runs: Runs,
     onset: NDArray[np.float64],
     offset: NDArray[np.float64],
@@ -175,20 +175,25 @@ def _likely_t(
 
     Near is `within` samples to each side: by so much as T's probability rises from the one side to
     the other, the onset lies between. Looked for up to `REACH` of the length of the T from its
-    middle, and not in its neighbours.
+    middle, and neither in its neighbours nor where a P is likelier.
     """
     own = np.flatnonzero(runs.kind == T)
     if not own.size:
         return onset, offset
+    probability = probabilities[T]
     middle = np.rint((onset[own] + offset[own]) / 2).astype(np.intp)
     reach = np.ceil(REACH * (offset[own] - onset[own])).astype(np.intp)
     before, after = np.append(0, runs.stop)[own], np.append(runs.start, probability.size)[own + 1]
     first, last = np.maximum(middle - reach, before), np.minimum(middle + reach, after - 1)
     padded = np.pad(probability, within, mode="edge")
     rise = padded[2 * within :] - padded[: -2 * within]
+    other = probabilities[P] > probability
     begins, ends = onset.copy(), offset.copy()
-    begins[own] = np.minimum(_nearly_highest(rise, first, last, onset[own]), middle - 0.5)
-    ends[own] = np.maximum(_nearly_highest(-rise, first, last, offset[own]), middle + 0.5)
+    for side, edge in ((begins, rise), (ends, -rise)):
+        edge[other] = -1
+        side[own] = _nearly_highest(edge, first, last, side[own])
+    begins[own] = np.minimum(begins[own], middle - 0.5)
+    ends[own] = np.maximum(ends[own], middle + 0.5)
     return begins, ends
 
 
@@ -198,13 +203,17 @@ def _nearly_highest(
     last: NDArray[np.intp],
     place: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return the places, moved no farther than to where first..last are nearly the highest."""
+    """Return the places, moved no farther than to where first..last are nearly the highest.
+
+    They stay where nothing is above 0.
+    """
     length = np.maximum(last - first + 1, 1)
     begin = np.cumsum(length) - length
     stretch = np.repeat(np.arange(length.size), length)
     every = np.arange(length.sum()) + (first - begin)[stretch]
     here = values[every]
-    near = here >= NEARLY * np.maximum.reduceat(here, begin)[stretch]
+    highest = np.maximum.reduceat(here, begin)[stretch]
+    near = here >= np.where(highest > 0, NEARLY * highest, -np.inf)
     far = np.where(near, np.abs(every - place[stretch]), np.inf)
     nearest = np.flatnonzero(far == np.minimum.reduceat(far, begin)[stretch])
     _, one = np.unique(stretch[nearest], return_index=True)

@@ -119,7 +119,13 @@ def with_runs(rhythms: Sequence[Rhythm], beats: Sequence[Beat]) -> tuple[Rhythm,
                 runs.append(Rhythm(times[first], end_s, name))
     runs.sort(key=lambda run: run.start_s)
     rest = [part for span in rhythms for part in _outside(span, runs)]
-    return tuple(sorted([*rest, *runs], key=lambda span: span.start_s))
+    joined: list[Rhythm] = []
+    for span in sorted([*rest, *runs], key=lambda span: span.start_s):
+        if joined and (joined[-1].kind, joined[-1].end_s) == (span.kind, span.start_s):
+            joined[-1] = replace(joined[-1], end_s=span.end_s)
+        else:
+            joined.append(span)
+    return tuple(joined)
 
 
 def _outside(span: Rhythm, runs: Sequence[Rhythm]) -> Iterator[Rhythm]:

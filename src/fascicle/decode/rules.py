@@ -122,7 +122,7 @@ def apply_rules(
     runs, means = _space(runs, means, P, rules.p_distance_s * rate_hz)
     if rules.faint_t <= 0:
         return runs, means
-    runs = joined_runs(runs, _faint_t(runs, probabilities[T], rate_hz, rules))
+    runs = joined_runs(runs, _faint_t(runs, probabilities, rate_hz, rules))
     return runs, class_means(probabilities, runs)
 
 
@@ -173,8 +173,9 @@ def _space(
     return pick(runs, keep), means[:, keep]
 
 
-def _faint_t(runs: Runs, probability: NDArray[np.float32], rate_hz: float, rules: Rules) -> Runs:
-    """Return a T for each QRS that none follows, where the net hints at one."""
+def _faint_t(runs: Runs, probabilities: NDArray[np.float32], rate_hz: float, rules: Rules) -> Runs:
+    """Return a T for each QRS that none follows, where the net hints at one rather than at a P."""
+    probability = np.where(probabilities[T] > probabilities[P], probabilities[T], 0)
     qrs = np.flatnonzero(runs.kind == QRS)
     ends = np.append(qrs, runs.kind.size)
     shown = np.concatenate([[0], np.cumsum(runs.kind == T)])

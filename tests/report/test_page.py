@@ -298,6 +298,14 @@ def test_rhythms_are_bracketed_below_the_rhythm_strip(record: Record, findings: 
     assert "sinus 0:00-0:04, AF 0:04-0:30" in words_of(figure)
 
 
+def test_many_rhythms_stand_on_a_line_of_their_own_each(record: Record, findings: Findings) -> None:
+    kinds = ("sinus", "VT", "SVT", "AF")
+    spans = tuple(Rhythm(60.0 * i, 60.0 * i + 55, kinds[i % 4]) for i in range(40))
+    words = words_of(draw_page(record, replace(findings, rhythm=spans)))
+    for kind in kinds:
+        assert f"{kind} 9:10 in 10 spans" in words
+
+
 def test_a_page_without_rhythms_says_nothing_of_them(record: Record, findings: Findings) -> None:
     figure = draw_page(record, findings)
     assert "Rhythm" not in words_of(figure)

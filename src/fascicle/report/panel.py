@@ -59,6 +59,7 @@ class Panel:
     first: tuple[Line, ...]
     second: tuple[Line, ...]
     warnings: tuple[str, ...]
+    rhythm: tuple[str, ...]
     lines: int
 
     @property
@@ -74,13 +75,25 @@ def set_panel(findings: Findings) -> Panel:
     listed: list[Line] = []
     for system, diagnoses in group_present(findings.diagnoses):
         listed += [system, *diagnoses]
-    least = LEAST_LINES + bool(findings.rhythm)
+    rhythm = _rhythm_lines(findings)
+    least = LEAST_LINES + len(rhythm)
     lines = min(max(least, len(warnings), (len(listed) + 2) // 2), MOST_LINES)
     first, rest = _break_columns(listed, lines)
     if len(rest) > lines:
         left_out = sum(not isinstance(line, str) for line in rest[lines - 1 :])
         rest = [*rest[: lines - 1], f"and {left_out} more, see the JSON file"]
-    return Panel(tuple(first), tuple(rest), warnings, lines)
+    return Panel(tuple(first), tuple(rest), warnings, rhythm, lines)
+
+
+def _rhythm_lines(findings: Findings) -> tuple[str, ...]:
+    """Return the rhythms on one line if they fit, else each on its own."""
+    parts = describe_rhythm(findings, most=2)
+    together = ", ".join(parts)
+    return (together,) if parts and _fits("Rhythm", together) else tuple(parts)
+
+
+def _fits(word: str, value: str) -> bool:
+    return width_mm(value, _SIZE, bold=True) <= MEASURES_MM - 2 - width_mm(word, _SIZE)
 
 
 def _break_columns(listed: list[Line], lines: int) -> tuple[list[Line], list[Line]]:
@@ -117,7 +130,7 @@ def draw_panel(axes: Axes, findings: Findings, panel: Panel) -> None:
     """Draw the three columns below y = 0."""
     x = 0.0
     _draw_title(axes, x, MEASURES_MM, "Measurements")
-    _draw_measures(axes, findings)
+    _draw_measures(axes, findings, panel.rhythm)
     x += MEASURES_MM + GAP_MM
     _draw_title(axes, x, 2 * DIAGNOSES_MM + GAP_MM, "Diagnoses present (mark: threshold)")
     for column in (panel.first, panel.second):
@@ -144,7 +157,7 @@ def _draw_title(axes: Axes, x: float, width: float, title: str) -> None:
     axes.add_patch(Rectangle((x, -4.3), width, 0.25, facecolor=RULE, edgecolor="none"))
 
 
-def _draw_measures(axes: Axes, findings: Findings) -> None:
+def _draw_measures(axes: Axes, findings: Findings, rhythm: tuple[str, ...]) -> None:
     """Draw the intervals, each with its deviation over the beats, then the beats and the rhythm."""
     for row, (key, word, unit) in enumerate(INTERVAL_ROWS):
         y = _line_y(row)
@@ -156,8 +169,8 @@ def _draw_measures(axes: Axes, findings: Findings) -> None:
         if measure is not None and measure.beats > 1:
             put_text(axes, _VALUE_MM + 2, y, f"± {measure.sd:.0f}", 6, color=GREY)
     _draw_long(axes, len(INTERVAL_ROWS), "Beats", describe_beats(findings) or "—")
-    if findings.rhythm:
-        _draw_long(axes, len(INTERVAL_ROWS) + 1, "Rhythm", describe_rhythm(findings, most=2))
+    for row, text in enumerate(rhythm, len(INTERVAL_ROWS) + 1):
+        _draw_long(axes, row, "Rhythm" if text == rhythm[0] else "", text)
 
 
 def _draw_long(axes: Axes, row: int, word: str, value: str) -> None:

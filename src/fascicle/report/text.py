@@ -32,7 +32,7 @@ def summarize(findings: Findings) -> str:
         _section("Signal", describe_quality(findings) or ["no problem found"]),
         _section("Intervals", _interval_lines(findings)),
         _section("Beats", [describe_beats(findings) or "none found"]),
-        _section("Rhythm", [describe_rhythm(findings)] if findings.rhythm else []),
+        _section("Rhythm", [", ".join(rhythm)] if (rhythm := describe_rhythm(findings)) else []),
         _section("Diagnoses", _diagnosis_lines(findings)),
         _section("Warnings", list(join_reasons(findings.warnings))),
         [f"by {findings.bundle.name} {findings.bundle.version}. {DISCLAIMER}"],
@@ -56,14 +56,14 @@ def describe_beats(findings: Findings) -> str:
     return ", ".join(f"{counts[kind]} {kind}" for kind in BEAT_KINDS if counts[kind])
 
 
-def describe_rhythm(findings: Findings, most: int = 6) -> str:
-    """Return which rhythm there is when, such as "sinus 0:00-0:34, AF 0:34-1:00"; "" without any.
+def describe_rhythm(findings: Findings, most: int = 6) -> list[str]:
+    """Return which rhythm there is when, such as "sinus 0:00-0:34" and "AF 0:34-1:00".
 
-    More than `most` spans are counted: "AF 14:05 in 9 spans".
+    More than `most` spans are counted, the longest kind first: "AF 14:05 in 9 spans".
     """
     spans = findings.rhythm
     if len(spans) <= most:
-        return ", ".join(f"{s.kind} {_clock(s.start_s)}-{_clock(s.end_s)}" for s in spans)
+        return [f"{s.kind} {_clock(s.start_s)}-{_clock(s.end_s)}" for s in spans]
     parts = []
     for kind in dict.fromkeys(span.kind for span in spans):
         lengths = [span.end_s - span.start_s for span in spans if span.kind == kind]
@@ -71,7 +71,7 @@ def describe_rhythm(findings: Findings, most: int = 6) -> str:
         parts.append(
             (sum(lengths), f"{kind} {_clock(sum(lengths))} in {len(lengths)} span{plural}")
         )
-    return ", ".join(text for _, text in sorted(parts, reverse=True))
+    return [text for _, text in sorted(parts, reverse=True)]
 
 
 def _clock(time_s: float) -> str:

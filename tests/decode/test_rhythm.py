@@ -151,6 +151,7 @@ def test_rhythm_and_diagnoses_that_say_otherwise_are_doubtful() -> None:
         (["sinus"], [ABSENT]),
         (["sinus"], [OTHER_SYSTEM]),
         (["other"], [SINUS]),  # such as AV block
+        (["VT"], [SINUS]),  # a run, and nothing else is known
         ([], [AF]),
     ],
 )

@@ -167,17 +167,18 @@ def rhythm_doubts(rhythms: Sequence[Rhythm], diagnoses: Iterable[Diagnosis]) -> 
     """
     present = {one.code: one for one in diagnoses if one.present and one.system == SNOMED}
     said = said_rhythm({SNOMED: frozenset(present)})
-    kinds = sorted({span.kind for span in rhythms})
-    if "other" in kinds:  # it may be one that a diagnosis calls by the atria alone
+    kinds = {span.kind for span in rhythms}
+    lasting = sorted(kinds - set(RUNS.values()))
+    if said is None or not lasting or said in kinds:
         return []
-    if said is None or not kinds or said in kinds:
+    if "other" in kinds:  # it may be one that a diagnosis calls by the atria alone
         return []
     names = [
         f"{one.name} ({one.probability:.0%})"
         for code, one in present.items()
         if said_rhythm({SNOMED: frozenset({code})})
     ]
-    return [f"rhythm is {', '.join(kinds)}, but diagnoses say {', '.join(names)}"]
+    return [f"rhythm is {', '.join(lasting)}, but diagnoses say {', '.join(names)}"]
 
 
 def _during(

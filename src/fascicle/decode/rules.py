@@ -120,9 +120,10 @@ def apply_rules(
     runs, means = _space(runs, means, QRS, rules.qrs_distance_s * rate_hz)
     runs, means = _space(runs, means, T, rules.t_distance_s * rate_hz, within_beats=True)
     runs, means = _space(runs, means, P, rules.p_distance_s * rate_hz)
-    if rules.faint_t <= 0:
+    faint = _faint_t(runs, probabilities, rate_hz, rules) if rules.faint_t > 0 else None
+    if faint is None:
         return runs, means
-    runs = joined_runs(runs, _faint_t(runs, probabilities, rate_hz, rules))
+    runs = joined_runs(runs, faint)
     return runs, class_means(probabilities, runs)
 
 
@@ -173,24 +174,28 @@ def _space(
     return pick(runs, keep), means[:, keep]
 
 
-def _faint_t(runs: Runs, probabilities: NDArray[np.float32], rate_hz: float, rules: Rules) -> Runs:
+def _faint_t(
+    runs: Runs, probabilities: NDArray[np.float32], rate_hz: float, rules: Rules
+) -> Runs | None:
     """Return a T for each QRS that none follows, where the net hints at one rather than at a P."""
-    probability = np.where(probabilities[T] > probabilities[P], probabilities[T], 0)
     qrs = np.flatnonzero(runs.kind == QRS)
     ends = np.append(qrs, runs.kind.size)
     shown = np.concatenate([[0], np.cumsum(runs.kind == T)])
-    after = np.append(runs.start[qrs[1:]], probability.size)
+    lacks = np.flatnonzero(shown[ends[1:]] == shown[qrs])
+    after = np.append(runs.start[qrs[1:]], probabilities.shape[1])
     reach = round(T_REACH_S * rate_hz)
     found: list[tuple[int, int, int]] = []
-    for beat in np.flatnonzero(shown[ends[1:]] == shown[qrs]).tolist():
+    for beat in lacks.tolist():
         first = int(runs.stop[qrs[beat]])
-        course = probability[first : min(first + reach, after[beat])].copy()
+        place = slice(first, min(first + reach, after[beat]))
+        course = probabilities[T, place].copy()
+        course[probabilities[P, place] >= course] = 0
         for other in range(ends[beat] + 1, ends[beat + 1]):  # P waves
             course[runs.start[other] - first : runs.stop[other] - first] = 0
         begin, end = _about_highest(course)
         if end - begin >= rules.min_t_s * rate_hz and course[begin:end].mean() >= rules.faint_t:
             found.append((first + begin, first + end, T))
-    return Runs(*np.array(found, dtype=np.intp).reshape(-1, 3).T)
+    return Runs(*np.array(found, dtype=np.intp).T) if found else None
 
 
 def _about_highest(course: NDArray[np.float32]) -> tuple[int, int]:

@@ -8,7 +8,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fascicle.models.blocks import RecordNorm, ResidualBlock, Statistics, conv, halve, twin
+from fascicle.models.blocks import (
+    RecordNorm,
+    ResidualBlock,
+    Statistics,
+    channels_together,
+    conv,
+    halve,
+    join_channels,
+    put_channels_together,
+    twin,
+)
 
 
 def _norm(channels: int = 4, groups: int = 2) -> RecordNorm:
@@ -149,6 +159,50 @@ def test_convolutions_keep_the_length(kernel: int) -> None:
         assert conv(2, 3, kernel)(torch.zeros(1, 2, samples)).shape == (1, 3, samples)
         strided = conv(2, 3, kernel, stride=2)(torch.zeros(1, 2, samples))
         assert strided.shape == (1, 3, -(-samples // 2))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_maps_with_their_channels_together_pass_a_convolution_as_such(stride: int) -> None:
+    layer, x = conv(6, 10, 5, stride), torch.randn(3, 6, 50)
+    with torch.inference_mode():
+        made = layer(put_channels_together(x))
+        assert channels_together(made)
+        assert torch.allclose(made, layer(x), atol=1e-5)
+        assert not channels_together(layer(x))
+
+
+@torch.inference_mode()
+def test_a_block_gives_the_same_in_either_order_of_memory() -> None:
+    block, windows, piece = (
+        ResidualBlock(8, 16, 5).eval(),
+        torch.randn(4, 8, 20),
+        torch.randn(2, 8, 9),
+    )
+    for norm in (block.norm1, block.norm2):
+        norm.scale.copy_(torch.randn_like(norm.scale))
+        norm.shift.copy_(torch.randn_like(norm.shift))
+    found = []
+    for order in (torch.Tensor.contiguous, put_channels_together):
+        statistics = Statistics([block])
+        made = [block(order(windows))]
+        with statistics.take(2):  # two windows of two leads
+            made.append(block(order(windows)))
+        with statistics.of_piece(torch.tensor([10, 30]), 15, 9):
+            made.append(block(order(piece)))
+        statistics.forget()
+        assert {channels_together(one) for one in made} == {order is put_channels_together}
+        found.append(made)
+    for one, other in zip(*found, strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
+def test_joined_channels_keep_the_order_of_memory() -> None:
+    one, other = torch.randn(2, 4, 9), torch.randn(2, 3, 9)
+    both = torch.cat([one, other], dim=1)
+    for order in (torch.Tensor.contiguous, put_channels_together):
+        made = join_channels(one, order(other))
+        assert torch.equal(made, both)
+        assert channels_together(made) == (order is put_channels_together)
 
 
 def test_a_residual_block_with_silent_convolutions_is_its_shortcut() -> None:

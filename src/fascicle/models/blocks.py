@@ -43,11 +43,15 @@ class RecordNorm(nn.Module):
         """Return x normalised by its own statistics, or by those taken for its time."""
         if self.hats is not None:
             near, weights = self.hats(x.shape[-1])
-            kept = self.kept[near].flatten(1).t().contiguous()
-            factor, offset = (kept @ weights).view(2, *x.shape)
+            factor, offset = _over_time(self.kept[near], weights, channels_together(x))
             return torch.addcmul(offset, x, factor)
         if self.windows:
             return self._take(x)
+        if channels_together(x):  # torch knows that order of pictures only
+            flat = functional.group_norm(
+                x.unsqueeze(2), self.groups, self.scale, self.shift, self.eps
+            )
+            return flat.squeeze(2)
         return functional.group_norm(x, self.groups, self.scale, self.shift, self.eps)
 
     def _take(self, x: Tensor) -> Tensor:
@@ -57,7 +61,7 @@ class RecordNorm(nn.Module):
         """
         rows, channels, frames = x.shape
         normed, *found = torch.native_group_norm(
-            x, self.scale, self.shift, rows, channels, frames, self.groups, self.eps
+            x.unsqueeze(2), self.scale, self.shift, rows, channels, frames, self.groups, self.eps
         )
         mean, deviation = (
             part.reshape(self.windows, -1, self.groups).repeat_interleave(
@@ -67,12 +71,62 @@ class RecordNorm(nn.Module):
         )
         factor = self.scale * deviation
         self.taken.append(torch.stack([factor, self.shift - mean * factor], dim=1))
-        return normed
+        return normed.squeeze(2)
 
 
-def conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv1d:
+def _over_time(kept: Tensor, weights: Tensor, together: bool) -> Tensor:
+    """Return factor and offset (2, row, channel, frame), in the order of the map's numbers."""
+    if not together:
+        made = kept.flatten(1).t().contiguous() @ weights
+        return made.view(*kept.shape[1:], -1)
+    made = weights.t() @ kept.flatten(1, 2).transpose(0, 1)  # (2 x row, frame, channel)
+    return made.view(*kept.shape[1:3], *made.shape[1:]).transpose(-1, -2)
+
+
+class Conv(nn.Conv1d):
+    """A convolution that takes maps whose channels lie together as they are.
+
+    On a processor a narrow one is three times as fast on these.
+    """
+
+    def forward(
+        self, x: Float[Tensor, "batch inputs frame"]
+    ) -> Float[Tensor, "batch outputs made"]:
+        """Return the map, its channels together if those of x are."""
+        if not channels_together(x):
+            return super().forward(x)
+        made = functional.conv2d(
+            x.unsqueeze(2),
+            self.weight.unsqueeze(2).contiguous(memory_format=torch.channels_last),
+            self.bias,
+            (1, self.stride[0]),
+            (0, int(self.padding[0])),
+        )
+        return made.squeeze(2)
+
+
+def put_channels_together(
+    x: Float[Tensor, "batch channel frame"],
+) -> Float[Tensor, "batch channel frame"]:
+    """Return the same map, with the channels of a frame side by side in memory."""
+    return x.transpose(1, 2).contiguous().transpose(1, 2)
+
+
+def channels_together(x: Tensor) -> bool:
+    """Return whether the channels of a frame lie side by side in memory."""
+    return x.stride(1) == 1 and x.stride(2) == x.shape[1]
+
+
+def join_channels(one: Tensor, other: Tensor) -> Tensor:
+    """Return (batch, channels of both, frame), in the order of memory of the second."""
+    if not channels_together(other):
+        return torch.cat([one, other], dim=1)
+    return torch.cat([one.transpose(1, 2), other.transpose(1, 2)], dim=2).transpose(1, 2)
+
+
+def conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> Conv:
     """Return a convolution that keeps the length (divided by the stride)."""
-    return nn.Conv1d(inputs, outputs, kernel, stride=stride, padding=kernel // 2)
+    return Conv(inputs, outputs, kernel, stride=stride, padding=kernel // 2)
 
 
 ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {"silu": nn.SiLU, "mish": nn.Mish}
@@ -97,7 +151,7 @@ class ResidualBlock(nn.Module):
         self.conv2 = conv(outputs, outputs, kernel)
         self.activation = ACTIVATIONS[activation]()
         self.dropout = nn.Dropout1d(dropout)  # whole channels: cheap, and blind to time
-        self.shortcut = nn.Conv1d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+        self.shortcut = Conv(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(
         self, x: Float[Tensor, "batch inputs frame"]

@@ -14,7 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fascicle.models.blocks import RecordNorm, ResidualBlock, conv
+from fascicle.models.blocks import (
+    RecordNorm,
+    ResidualBlock,
+    conv,
+    join_channels,
+    put_channels_together,
+)
 from fascicle.models.unet import STEM_STRIDE, Features, some_leads
 
 
@@ -51,7 +57,7 @@ class WavesHead(nn.Module):
             ResidualBlock(2 * width, width, kernel),
             RecordNorm(width),
             nn.SiLU(),
-            nn.Conv1d(width, classes, 1),
+            conv(width, classes, 1),
         )
         self.levels = nn.ModuleList(nn.Conv1d(c, leads * classes, 1) for c in level_channels)
 
@@ -78,8 +84,12 @@ class WavesHead(nn.Module):
         batch, leads, samples = signal.shape
         joint = self._joint(features.dense, present)
         joint = _resize(joint, features.dense_samples_per_frame, self.stride)
-        own = self.own(signal[present].unsqueeze(1))
-        logits = self.mix(torch.cat([joint[..., : own.shape[-1]], own], dim=1))
+        stem, block = self.own
+        own = stem(signal[present].unsqueeze(1))
+        if not torch.is_grad_enabled() and own.device.type == "cpu":
+            own = put_channels_together(own)
+        own = block(own)
+        logits = self.mix(join_channels(joint[..., : own.shape[-1]], own))
         logits = _resize(logits, self.stride, 1)[..., :samples]
         everywhere = logits.new_zeros(batch, leads, logits.shape[1], samples)
         everywhere[present] = logits

@@ -44,7 +44,7 @@ class RecordNorm(nn.Module):
         if self.hats is not None:
             near, weights = self.hats(x.shape[-1])
             factor, offset = _over_time(self.kept[near], weights, channels_together(x))
-            return torch.addcmul(offset, x, factor)
+            return offset.addcmul_(x, factor)  # no map more than is needed
         if self.windows:
             return self._take(x)
         if channels_together(x):  # torch knows that order of pictures only

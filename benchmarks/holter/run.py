@@ -202,11 +202,10 @@ def wave_changes(every: Outcome, some: Outcome) -> dict[str, Any]:
 
     lost = new = 0
     moved: list[float] = []
-    for lead, kind in sorted({(wave.lead or "", wave.kind) for wave in every.waves}):
+    either = (*every.waves, *some.waves)
+    for lead, kind in sorted({(wave.lead or "", wave.kind) for wave in either}):
         own = [
-            np.array(
-                [(w.onset_s, w.offset_s) for w in found.waves if (w.lead, w.kind) == (lead, kind)]
-            )
+            np.array(boundaries(found, lead, kind)).astype(np.float64).reshape(-1, 2)
             for found in (every, some)
         ]
         match = match_beats(own[0][:, 0], own[1][:, 0], NEAR_S)

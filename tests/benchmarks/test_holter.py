@@ -57,6 +57,10 @@ def test_changes_are_counted(bench: Any) -> None:
     found = bench.beat_changes(record, every, some) | bench.wave_changes(every, some)
     assert (found["beats"], found["beats_lost"], found["beats_new"]) == (len(marks), 1, 0)
     assert found["other_kind"] == 1
+    none_of_a_kind = Outcome((*waves(0.0), Wave("V1", "P", 1.0, 1.1, 1.2)), marks)
+    for pair, counts in (((every, none_of_a_kind), (0, 1)), ((none_of_a_kind, every), (1, 0))):
+        changes = bench.wave_changes(*pair)
+        assert (changes["waves_lost"], changes["waves_new"]) == counts
     assert (found["sensitivity_every"], found["ppv_some"]) == (1.0, 1.0)
     assert found["sensitivity_some"] == pytest.approx(1 - 1 / len(marks))
     assert (found["waves"], found["waves_lost"], found["waves_new"]) == (5, 1, 0)

@@ -44,7 +44,8 @@ class RecordNorm(nn.Module):
         if self.hats is not None:
             near, weights = self.hats(x.shape[-1])
             factor, offset = _over_time(self.kept[near], weights, channels_together(x))
-            return offset.addcmul_(x, factor)  # no map more than is needed
+            placed: Tensor = offset.addcmul_(x, factor)  # in place: maps of hours are large
+            return placed
         if self.windows:
             return self._take(x)
         if channels_together(x):  # torch knows that order of pictures only

@@ -47,7 +47,7 @@ from fascicle.second_view import joined, second_answer
 from fascicle.tasks import TASKS, Answer, Outcome, Task
 
 BLOCK_S = 300.0
-BLOCKS_BETWEEN = 12
+BLOCKS_BETWEEN = 4
 """After so many blocks memory that is free is given back."""
 MARGIN_S = 30.0
 """To each side of what counts: the eight beats around a beat of a slow heart."""

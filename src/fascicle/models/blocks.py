@@ -44,6 +44,8 @@ class RecordNorm(nn.Module):
         if self.hats is not None:
             near, weights = self.hats(x.shape[-1])
             factor, offset = _over_time(self.kept[near], weights, channels_together(x))
+            if torch.is_grad_enabled():
+                return torch.addcmul(offset, x, factor)
             placed: Tensor = offset.addcmul_(x, factor)  # in place: maps of hours are large
             return placed
         if self.windows:

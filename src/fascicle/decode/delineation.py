@@ -207,10 +207,7 @@ def _nearly_highest(
 
     They stay where nothing is above 0.
     """
-    length = np.maximum(last - first + 1, 1)
-    begin = np.cumsum(length) - length
-    stretch = np.repeat(np.arange(length.size), length)
-    every = np.arange(length.sum()) + (first - begin)[stretch]
+    begin, stretch, every = _places(first, np.maximum(last - first + 1, 1))
     here = values[every]
     highest = np.maximum.reduceat(here, begin)[stretch]
     near = here >= np.where(highest > 0, NEARLY * highest, -np.inf)
@@ -257,13 +254,21 @@ def _peaks(
     if signal is None or runs.start.size == 0:
         return np.asarray((onset + offset) / 2)
     length = runs.stop - runs.start
-    begin = np.cumsum(length) - length
-    wave = np.repeat(np.arange(length.size), length)
-    within = np.arange(length.sum()) - begin[wave]
-    values = np.nan_to_num(signal[runs.start[wave] + within].astype(np.float64))
+    begin, wave, place = _places(runs.start, length)
+    within = place - runs.start[wave]
+    values = np.nan_to_num(signal[place].astype(np.float64))
     first, last = values[begin], values[begin + length - 1]
     slope = (last - first) / np.maximum(length - 1, 1)
     distance = np.abs(values - first[wave] - slope[wave] * within)
     highest = np.flatnonzero(distance == np.maximum.reduceat(distance, begin)[wave])
     _, position = np.unique(wave[highest], return_index=True)
-    return np.asarray(runs.start + within[highest[position]], dtype=np.float64)
+    return np.asarray(place[highest[position]], dtype=np.float64)
+
+
+def _places(
+    first: NDArray[np.intp], length: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Return the samples of some stretches in a row: where each begins there, whose, which."""
+    begin = np.cumsum(length) - length
+    stretch = np.repeat(np.arange(length.size), length)
+    return begin, stretch, np.arange(length.sum()) + (first - begin)[stretch]

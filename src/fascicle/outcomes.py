@@ -7,7 +7,7 @@ more than what decides a wave, a beat or a frame of rhythm; what lies in their k
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, compress
 
 import numpy as np
 import torch
@@ -268,21 +268,20 @@ class Decoder:
 
     def _take_waves(self, window: Window, logits: Array) -> Array:
         """Keep the waves of a block; return the probability of a QRS (sample,) in it."""
-        task, shift_s = self.tasks["waves"], window.start / self.rate_hz
+        task, start_s = self.tasks["waves"], window.start / self.rate_hz
         first, last = window.keep_start - window.start, window.keep_stop - window.start
         made = {LEADS[row]: task.activate(logits[row]) for row in self.waves}
         signal = self.prepared.signal[:, window.start : window.stop]
         found = delineate_leads(
-            made, self.rate_hz, signals={LEADS[row]: signal[row] for row in self.waves}
+            made, self.rate_hz, None, {LEADS[row]: signal[row] for row in self.waves}, start_s
         )
         for row, own in self.waves.items():
             columns, mine = made[LEADS[row]], found[LEADS[row]]
             if self.p_wave.size:
                 p_wave = self.p_wave[window.keep_start : window.keep_stop]
                 np.maximum(p_wave, columns[1, first:last], out=p_wave)
-            onsets = shift_s + np.array([wave.onset_s for wave in mine], dtype=np.float64)
-            for index in np.flatnonzero(self._counts(window, onsets)).tolist():
-                own.append(_later(mine[index], shift_s))
+            onsets = np.array([wave.onset_s for wave in mine], dtype=np.float64)
+            own.extend(compress(mine, self._counts(window, onsets)))
         return pooled_qrs(made.values())
 
     def _counts(self, window: Window, time_s: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -322,18 +321,3 @@ class Decoder:
 
 def _batch(array: Array) -> Tensor:
     return torch.from_numpy(array)[None]
-
-
-def _later(wave: Wave, shift_s: float) -> Wave:
-    """Return the wave so much later."""
-    assert wave.onset_s is not None
-    assert wave.peak_s is not None
-    assert wave.offset_s is not None
-    return Wave(
-        wave.lead,
-        wave.kind,
-        wave.onset_s + shift_s,
-        wave.peak_s + shift_s,
-        wave.offset_s + shift_s,
-        wave.probability,
-    )

@@ -49,6 +49,7 @@ def delineate_leads(
     rate_hz: float,
     rules: Rules | None = None,
     signals: Mapping[Lead, NDArray[np.float32] | None] | None = None,
+    start_s: float = 0.0,
 ) -> dict[Lead, tuple[Wave, ...]]:
     """Return the waves of each lead in order of time; the leads of a record decide together.
 
@@ -63,6 +64,8 @@ def delineate_leads(
     signals
         Lead -> (sample,) cleaned lead, mV: a wave's peak is where the signal is farthest from the
         line between onset and offset. Without a signal the peak is the middle.
+    start_s
+        Time of the first sample.
 
     Raises
     ------
@@ -78,7 +81,7 @@ def delineate_leads(
     every = [_found(columns, rate_hz, rules) for columns in probabilities.values()]
     together = agreed(every, list(probabilities.values()), rate_hz, rules)
     return {
-        lead: _waves(found, rate_hz, lead, signals.get(lead))
+        lead: _waves(found, rate_hz, lead, signals.get(lead), start_s)
         for lead, found in zip(probabilities, together, strict=True)
     }
 
@@ -99,19 +102,19 @@ def _found(probabilities: NDArray[np.float32], rate_hz: float, rules: Rules) -> 
 
 
 def _waves(
-    found: Found, rate_hz: float, lead: str | None, signal: NDArray[np.float32] | None
+    found: Found,
+    rate_hz: float,
+    lead: str | None,
+    signal: NDArray[np.float32] | None,
+    start_s: float,
 ) -> tuple[Wave, ...]:
     runs, onset, offset, own = found
     peak = np.clip(_peaks(signal, runs, onset, offset), onset, offset)
+    times = (start_s + place / rate_hz for place in (onset, peak, offset))
     return tuple(
         Wave(lead, WAVE_KINDS[kind - 1], on, top, off, min(probability, 1.0))
         for kind, on, top, off, probability in zip(
-            runs.kind.tolist(),
-            (onset / rate_hz).tolist(),
-            (peak / rate_hz).tolist(),
-            (offset / rate_hz).tolist(),
-            own.tolist(),
-            strict=True,
+            runs.kind.tolist(), *(time.tolist() for time in times), own.tolist(), strict=True
         )
     )
 

@@ -125,7 +125,7 @@ def test_asymmetric_loss_by_hand() -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0, 4))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_focal_and_asymmetric_losses_contain_the_cross_entropy(seed: int, gamma: float) -> None:
     source = torch.Generator().manual_seed(seed)
     logits = 3 * torch.randn(5, 3, generator=source, dtype=torch.float64)
@@ -379,7 +379,7 @@ def test_gradients_are_those_of_the_value(
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_order_of_records_and_classes_does_not_matter_and_bounds_hold(seed: int) -> None:
     rng = np.random.default_rng(seed)
     answer, target = torch.tensor(rng.random((5, 3))), torch.tensor(rng.random((5, 3)).round())

@@ -147,7 +147,7 @@ def test_what_is_too_short_to_cut_trains_and_tests_by_turns() -> None:
     assert len(alone["train"]) == 9
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.floats(0, 99), st.integers(0, 2)), min_size=1, max_size=60),
     st.sampled_from(["time", "class"]),

@@ -169,9 +169,7 @@ def test_sizes_follow_from_the_header(
     assert signal_file_sizes(header) == {tmp_path / name: n for name, n in sizes.items()}
 
 
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=80), st.integers(0, 60), st.integers(0, 20))
 def test_any_damage_to_a_header_is_a_size_or_a_refusal(
     tmp_path: Path, more: bytes, start: int, cut: int

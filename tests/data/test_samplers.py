@@ -31,7 +31,7 @@ def test_inverse_frequency_by_hand() -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_classes_that_never_meet_are_drawn_alike(seed: int) -> None:
     kinds = np.random.default_rng(seed).integers(0, 4, 50)
     labels = kinds[:, None] == np.arange(5)
@@ -69,7 +69,7 @@ def test_a_common_class_that_goes_with_rarer_ones_ends_above_the_target() -> Non
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(0, 30))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_each_class_has_the_target_or_is_used_up(seed: int, target: int, unlabelled: int) -> None:
     labels = _random(seed)
     chosen = fill_up(labels, target, np.random.default_rng(seed), unlabelled=unlabelled)

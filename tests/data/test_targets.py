@@ -102,7 +102,7 @@ def test_a_wave_without_peak_and_boundary_is_not_drawn(entry: Make, wave: Wave) 
     assert not (target == T).any()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(start=st.integers(0, 700), samples=st.integers(1, 700))
 def test_a_window_cuts_waves_and_weights_as_it_cuts_the_signal(
     entry: Make, start: int, samples: int

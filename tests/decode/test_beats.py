@@ -75,7 +75,7 @@ def test_very_short_records(samples: int) -> None:
     assert [beat.time_s for beat in found] == [0.0] * samples
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 600))
 def test_any_map_gives_ordered_beats(seed: int, samples: int) -> None:
     detection = np.random.default_rng(seed).random(samples, dtype=np.float32)

@@ -38,7 +38,7 @@ def grid(scores: np.ndarray) -> np.ndarray:
     return np.append(levels, levels[-1] + 1)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1))
 def test_no_global_threshold_scores_higher(seed: int) -> None:
     labels, scores, reward = hospital(seed)
@@ -48,7 +48,7 @@ def test_no_global_threshold_scores_higher(seed: int) -> None:
         assert challenge_score(labels, scores >= cut, reward, SINUS) <= reached + 1e-9
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1))
 def test_no_threshold_of_one_class_scores_higher(seed: int) -> None:
     labels, scores, reward = hospital(seed)

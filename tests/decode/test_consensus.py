@@ -121,7 +121,7 @@ def test_a_wave_without_boundary_is_refused() -> None:
         consensus({"I": [Wave("I", "P", None, 0.1, 0.2)]})
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(0, 40))
 def test_any_waves_give_waves_in_order_without_overlap(seed: int, leads: int, count: int) -> None:
     generator = np.random.default_rng(seed)

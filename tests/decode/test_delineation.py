@@ -212,7 +212,7 @@ def test_a_wave_may_fill_the_record() -> None:
     assert delineate(probabilities, RATE_HZ, "I") == (Wave("I", "T", 0.0, 24.5 / 250, 49 / 250),)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.integers(0, 2**32 - 1),
     st.integers(1, 400),

@@ -12,7 +12,7 @@ def array(*rows: tuple[float, ...]) -> np.ndarray:
     return np.array(rows, dtype=np.float64)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 7))
 def test_it_is_decided_as_most_members_decide(seed: int, members: int) -> None:
     generator = np.random.default_rng(seed)

@@ -10,7 +10,7 @@ from fascicle.decode.runs import Runs, class_means, class_runs, pick, spaced, sw
 labels = hnp.arrays(np.int8, st.integers(0, 60), elements=st.integers(0, 3))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(labels)
 def test_runs_paint_the_labels_again(label: np.ndarray) -> None:
     runs = class_runs(label)
@@ -21,7 +21,7 @@ def test_runs_paint_the_labels_again(label: np.ndarray) -> None:
     np.testing.assert_array_equal(painted, label)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(labels)
 def test_means_are_the_means_of_each_stretch(label: np.ndarray) -> None:
     probabilities = np.random.default_rng(0).random((4, label.size), dtype=np.float32)
@@ -45,7 +45,7 @@ def test_joining_nothing_changes_nothing() -> None:
     assert all((a == b).all() for a, b in zip(runs, same, strict=True))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.lists(st.integers(0, 200), max_size=30, unique=True),
     st.integers(0, 40),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fascicle.decode.stitch import Window, cut, glue, recut
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(1, 3000), st.integers(1, 500), st.data())
 def test_cut_then_glue_is_identity(samples: int, window: int, data: st.DataObject) -> None:
     overlap = data.draw(st.integers(0, window - 1))
@@ -20,7 +20,7 @@ def test_cut_then_glue_is_identity(samples: int, window: int, data: st.DataObjec
     np.testing.assert_array_equal(glue(windows, pieces, samples), signal)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(1, 3000), st.integers(2, 500), st.data())
 def test_what_counts_keeps_its_distance_from_a_cut(
     samples: int, window: int, data: st.DataObject
@@ -85,7 +85,7 @@ def test_pieces_that_do_not_fit_are_refused() -> None:
         glue(windows, good[:-1], 9)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(1, 300), st.lists(st.integers(1, 60), min_size=1, max_size=20))
 def test_recut_windows_hold_what_the_pieces_hold(window: int, sizes: list[int]) -> None:
     step, samples = 4, 4 * sum(sizes)

@@ -34,7 +34,7 @@ def score(label: np.ndarray, decided: np.ndarray, weight: np.ndarray, metric: Me
     return float(hit / weight[label].sum() - alarm / weight[~label].sum())
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 30), st.sampled_from(["f1", "youden"]))
 def test_no_threshold_does_better(seed: int, records: int, metric: Metric) -> None:
     generator = np.random.default_rng(seed)
@@ -142,7 +142,7 @@ def hospital(seed: int, records: int = 25, classes: int = 3) -> tuple[np.ndarray
     return labels, scores
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["f1", "youden"]))
 def test_no_global_threshold_does_better(seed: int, metric: Metric) -> None:
     labels, scores = hospital(seed)

@@ -185,7 +185,7 @@ def test_absent_classes_are_nan() -> None:
 
 
 @given(KINDS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_perfect_is_one(kinds: list[BeatKind]) -> None:
     scores = aami_scores(confusion(kinds, kinds))
     assert scores["accuracy"] == 1
@@ -195,7 +195,7 @@ def test_perfect_is_one(kinds: list[BeatKind]) -> None:
 
 
 @given(KINDS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_order_of_positions_does_not_matter(kinds: list[BeatKind]) -> None:
     estimate = kinds[::-1]
     order = np.random.default_rng(len(kinds)).permutation(len(kinds))

@@ -61,7 +61,7 @@ def test_unknown_records_count_nowhere() -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 20))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_bounds_and_permutations(seed: int, bins: int) -> None:
     rng = np.random.default_rng(seed)
     labels, probabilities = rng.random((30, 2)) < 0.5, rng.random((30, 2))

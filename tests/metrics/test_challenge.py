@@ -75,7 +75,7 @@ def test_metric_by_hand() -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_right_is_one_inactive_is_zero_and_order_does_not_matter(seed: int) -> None:
     rng = np.random.default_rng(seed)
     labels, outputs = rng.random((20, 3)) < 0.5, rng.random((20, 3)) < 0.5

@@ -43,7 +43,7 @@ def case(seed: int, levels: int, records: int = 40, classes: int = 5) -> Case:
 
 
 @given(SEEDS, st.sampled_from([2, 5, 10_000]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_ranking_equals_scikit_learn(seed: int, levels: int) -> None:
     labels, scores = case(seed, levels)
     for k in range(labels.shape[1]):
@@ -53,7 +53,7 @@ def test_ranking_equals_scikit_learn(seed: int, levels: int) -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_decisions_equal_scikit_learn(seed: int) -> None:
     labels, scores = case(seed, 10)
     found = scores > 0.6
@@ -68,7 +68,7 @@ def test_ties_are_half_a_win() -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_symmetries_of_auroc(seed: int) -> None:
     labels, scores = case(seed, 7)
     value = auroc(labels, scores)
@@ -78,7 +78,7 @@ def test_symmetries_of_auroc(seed: int) -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_order_of_records_does_not_matter(seed: int) -> None:
     labels, scores = case(seed, 7)
     order = np.random.default_rng(seed).permutation(len(labels))
@@ -153,7 +153,7 @@ def test_silence_is_zero_not_nan() -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_weights_that_are_counts_equal_repeated_records(seed: int) -> None:
     rng = np.random.default_rng(seed)
     labels, scores = case(seed, 6, classes=1)

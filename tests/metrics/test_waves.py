@@ -107,7 +107,7 @@ def test_empty_sides_give_no_pairs() -> None:
 
 
 @given(TIMES, TIMES, st.sampled_from([0.0, 0.04, 0.15]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_equals_a_plain_greedy_search(
     reference: np.ndarray, estimate: np.ndarray, tolerance_s: float
 ) -> None:
@@ -126,7 +126,7 @@ def test_equals_a_plain_greedy_search(
 
 
 @given(TIMES, TIMES)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_swapping_the_sides_keeps_the_number_and_the_distances(
     reference: np.ndarray, estimate: np.ndarray
 ) -> None:
@@ -208,7 +208,7 @@ def test_kinds_do_not_match_each_other() -> None:
 
 
 @given(st.permutations(list(range(9))), st.permutations(list(range(9))))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_order_of_waves_does_not_matter(one: list[int], two: list[int]) -> None:
     late = moved(REFERENCE, 0.013)
     shuffled = score([REFERENCE[i] for i in one], [late[i] for i in two])
@@ -370,7 +370,7 @@ def test_leads_by_samples() -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_dice_is_symmetric_and_blind_to_order(seed: int) -> None:
     rng = np.random.default_rng(seed)
     one, two = rng.integers(0, 4, (2, 30))

@@ -107,7 +107,7 @@ def test_a_poor_lead_does_not_lower_the_gain(record: Record, findings: Findings)
 FINDINGS = Findings("x", ("I",), 100.0, 10.0, None, None, BundleInfo("b", "1", ""))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.floats(-30, 30), st.floats(-30, 30)), min_size=1, max_size=12),
     st.integers(0, 1500),

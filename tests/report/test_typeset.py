@@ -41,7 +41,7 @@ def test_wrap_breaks_at_spaces() -> None:
     assert wrap("", 10, 7) == []
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text(max_size=80), st.floats(5, 60))
 def test_wrapped_lines_fit_and_lose_nothing(text: str, limit_mm: float) -> None:
     lines = wrap(text, limit_mm, 6)

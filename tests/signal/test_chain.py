@@ -34,7 +34,7 @@ def ecg(rate_hz: float, duration_s: float = 10.0, leads: int = 2) -> Signal:
     st.integers(1, 400),
     st.integers(0, 9),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_length_and_rate_is_finite(
     how: Preprocessing, rate_hz: float, samples: int, seed: int
 ) -> None:

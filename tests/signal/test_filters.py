@@ -64,7 +64,7 @@ def noise(samples: int, leads: int = 2, seed: int = 0) -> Signal:
         elements=st.one_of(st.floats(-1e5, 1e5, width=32), st.just(float("nan"))),
     )
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_every_filter_keeps_the_shape_and_is_finite(name: str, signal: Signal) -> None:
     before = signal.copy()
     result = FILTERS[name](signal)

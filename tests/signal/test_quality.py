@@ -139,7 +139,7 @@ def test_more_noise_scores_higher() -> None:
 
 
 @given(st.integers(1, 800), st.sampled_from([50.0, 100.0, 360.0, 1000.0]), st.integers(0, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_length_gets_finite_scores(samples: int, rate_hz: float, seed: int) -> None:
     generator = np.random.default_rng(seed)
     signal = (generator.normal(size=(3, samples)) * 10.0**seed).astype(np.float32)

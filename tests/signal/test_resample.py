@@ -35,7 +35,7 @@ def test_a_peak_keeps_its_time_and_shape(rate_hz: float, new_rate_hz: float, at_
 @given(
     st.integers(1, 300), st.floats(60, 1000), st.floats(60, 1000), st.floats(-1e4, 1e4, width=32)
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_length_is_right_and_a_constant_stays(
     samples: int, rate_hz: float, new_rate_hz: float, level: float
 ) -> None:

@@ -197,7 +197,7 @@ def test_extreme_rates_are_kept_over_a_minute(condition: str, extreme: int) -> N
     duration_s=st.floats(0.05, 12.0),
     rate_hz=st.floats(50.0, 1000.0),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_length_and_rate_gives_a_record(
     condition: str, seed: int, duration_s: float, rate_hz: float
 ) -> None:

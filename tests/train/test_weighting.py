@@ -38,7 +38,7 @@ def test_an_undefined_score_moves_nothing() -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0, 50), st.floats(1, 10))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_mean_one_limits_and_order(seed: int, strength: float, limit: float) -> None:
     rng = np.random.default_rng(seed)
     scores, weights = rng.random(6), np.ones(6)

@@ -26,7 +26,7 @@ from fascicle.decode.beats import (
 from fascicle.decode.calibration import apply_temperature
 from fascicle.decode.context import beat_features, join_kinds, write_kinds
 from fascicle.decode.delineation import delineate_leads
-from fascicle.decode.rhythm import find_rhythms, leave_out_p, name_paced, with_runs
+from fascicle.decode.rhythm import find_rhythms, leave_out_p, named_by_rhythm, with_runs
 from fascicle.decode.stitch import Window, cut, recut
 from fascicle.memory import give_back
 from fascicle.models.context import ContextHead
@@ -137,7 +137,7 @@ def _agreed(
     waves = leave_out_p(waves, lasting)
     if beats is not None:
         waves = leave_out_qrs(waves, beats)
-    named = name_paced(beats or (), lasting)
+    named = named_by_rhythm(beats or (), lasting)
     told = () if rhythms is None else with_runs(rhythms, named)
     return Outcome(waves, named, told, answers)
 

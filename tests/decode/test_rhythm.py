@@ -13,7 +13,7 @@ from fascicle.decode.rhythm import (
     find_rhythms,
     leave_out_p,
     likeliest_course,
-    name_paced,
+    named_by_rhythm,
     rhythm_doubts,
     with_runs,
 )
@@ -117,14 +117,18 @@ def test_fibrillation_and_flutter_have_no_p_waves() -> None:
     assert leave_out_p(waves, []) == tuple(waves)
 
 
-def test_a_pacemakers_beats_are_q() -> None:
-    rhythms = [Rhythm(0.0, 3.0, "sinus"), Rhythm(3.0, 9.0, "paced")]
+@pytest.mark.parametrize(
+    ("rhythm", "known"),
+    [("paced", "QQVFQ"), ("AF", "NNVFQ"), ("flutter", "NNVFQ"), ("sinus", "NSVFQ")],
+)
+def test_a_beat_has_a_kind_that_its_rhythm_knows(rhythm: str, known: str) -> None:
+    rhythms = [Rhythm(0.0, 3.0, "SVT"), Rhythm(3.0, 9.0, rhythm)]
     kinds: list[BeatKind] = ["N", "S", "N", "S", "V", "F", "Q"]
     beats = [Beat(time_s, kind, 0.9) for time_s, kind in enumerate(kinds, 1)]
-    named = name_paced(beats, rhythms)
-    assert "".join(beat.kind for beat in named) == "NSQQVFQ"
+    named = named_by_rhythm(beats, rhythms)
+    assert "".join(beat.kind for beat in named) == "NS" + known
     assert [beat.time_s for beat in named] == [beat.time_s for beat in beats]
-    assert name_paced(beats, rhythms[:1]) == tuple(beats)
+    assert named_by_rhythm(beats, rhythms[:1]) == tuple(beats)
 
 
 AF = Diagnosis("164889003", SNOMED, "atrial fibrillation", 0.81, 0.5)

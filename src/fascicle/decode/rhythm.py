@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fascicle.labels import SNOMED, said_rhythm
-from fascicle.record import Beat, Diagnosis, Rhythm, Wave
+from fascicle.record import Beat, BeatKind, Diagnosis, Rhythm, Wave
 
 Floats = NDArray[np.float64]
 
@@ -43,8 +43,11 @@ NO_RUN: Mapping[str, Sequence[str]] = MappingProxyType(
 """Rhythms in which such beats in a row are no tachycardia of their own."""
 WITHOUT_P = ("AF", "flutter")
 """Rhythms in which the atria make no P waves."""
-PACED = ("paced",)
-"""Rhythms whose beats a pacemaker makes."""
+NAMES: Mapping[str, Mapping[BeatKind, BeatKind]] = MappingProxyType(
+    {"AF": {"S": "N"}, "flutter": {"S": "N"}, "paced": {"N": "Q", "S": "Q"}}
+)
+"""Rhythm -> kinds that no beat has in it, and what such a beat is: in fibrillation and flutter no
+beat of the atria is early, and those that a pacemaker makes are Q (EC57)."""
 
 
 def find_rhythms(
@@ -150,14 +153,17 @@ def leave_out_p(waves: Iterable[Wave], rhythms: Iterable[Rhythm]) -> tuple[Wave,
     )
 
 
-def name_paced(beats: Iterable[Beat], rhythms: Iterable[Rhythm]) -> tuple[Beat, ...]:
-    """Return the beats, N and S in a paced rhythm as Q: EC57's class of a pacemaker's beats."""
+def named_by_rhythm(beats: Iterable[Beat], rhythms: Sequence[Rhythm]) -> tuple[Beat, ...]:
+    """Return the beats, each of a kind that its rhythm knows (`NAMES`)."""
     every = tuple(beats)
-    there = _during([beat.time_s for beat in every], rhythms, PACED)
-    return tuple(
-        replace(beat, kind="Q") if paced and beat.kind in "NS" else beat
-        for beat, paced in zip(every, there, strict=True)
-    )
+    times = [beat.time_s for beat in every]
+    for kind, names in NAMES.items():
+        inside = _during(times, rhythms, (kind,))
+        every = tuple(
+            replace(beat, kind=names[beat.kind]) if there and beat.kind in names else beat
+            for beat, there in zip(every, inside, strict=True)
+        )
+    return every
 
 
 def rhythm_doubts(rhythms: Sequence[Rhythm], diagnoses: Iterable[Diagnosis]) -> list[str]:

@@ -43,7 +43,7 @@ NO_RUN: Mapping[str, Sequence[str]] = MappingProxyType(
 """Rhythms in which such beats in a row are no tachycardia of their own."""
 WITHOUT_P = ("AF", "flutter")
 """Rhythms in which the atria make no P waves."""
-NAMES: Mapping[str, Mapping[BeatKind, BeatKind]] = MappingProxyType(
+KIND_THERE: Mapping[str, Mapping[BeatKind, BeatKind]] = MappingProxyType(
     {"AF": {"S": "N"}, "flutter": {"S": "N"}, "paced": {"N": "Q", "S": "Q"}}
 )
 """Rhythm -> kinds that no beat has in it, and what such a beat is: in fibrillation and flutter no
@@ -154,10 +154,10 @@ def leave_out_p(waves: Iterable[Wave], rhythms: Iterable[Rhythm]) -> tuple[Wave,
 
 
 def named_by_rhythm(beats: Iterable[Beat], rhythms: Sequence[Rhythm]) -> tuple[Beat, ...]:
-    """Return the beats, each of a kind that its rhythm knows (`NAMES`)."""
+    """Return the beats, each of a kind that its rhythm knows (`KIND_THERE`)."""
     every = tuple(beats)
     times = [beat.time_s for beat in every]
-    for kind, names in NAMES.items():
+    for kind, names in KIND_THERE.items():
         inside = _during(times, rhythms, (kind,))
         every = tuple(
             replace(beat, kind=names[beat.kind]) if there and beat.kind in names else beat
